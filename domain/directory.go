@@ -1,0 +1,121 @@
+package domain
+
+// Directory is what stands above organizations: which there are, which people
+// have accounts, and who operates the platform.
+type Directory struct {
+	Version Position
+
+	Organizations map[OrganizationID]Entry
+	Aliases       map[string]OrganizationID
+	Numbers       map[Position]OrganizationID
+
+	Accounts       map[AccountID]Account
+	AccountNumbers map[Position]AccountID
+	Emails         map[string]AccountID // by emailKey
+
+	Operators map[AccountID]bool
+}
+
+// Entry is an organization as the directory lists it.
+type Entry struct {
+	Number Position
+	Alias  string
+}
+
+// NewDirectory is an empty platform.
+func NewDirectory() *Directory {
+	return &Directory{
+		Organizations:  map[OrganizationID]Entry{},
+		Aliases:        map[string]OrganizationID{},
+		Numbers:        map[Position]OrganizationID{},
+		Accounts:       map[AccountID]Account{},
+		AccountNumbers: map[Position]AccountID{},
+		Emails:         map[string]AccountID{},
+		Operators:      map[AccountID]bool{},
+	}
+}
+
+// Found makes the first organization of an empty platform, its administrator,
+// who also becomes the first operator, and their first token.
+type Found struct {
+	Organization OrganizationID
+	Alias, Name  string
+	Account      AccountID
+	Email        string
+	First        FirstToken
+}
+
+// Decide founds an empty platform, once.
+func (c Found) Decide(d *Directory, m Meta) ([]Event, error) {
+	if m.Actor.Kind != ActorSystem {
+		return nil, Refuse(ErrDenied, "only the service itself founds a platform", "")
+	}
+	if d.Version != 0 {
+		return nil, Refuse(ErrExists, "this platform was founded before", "use it, or take an empty data directory")
+	}
+	if err := checkEmail("email", c.Email); err != nil {
+		return nil, err
+	}
+	events := []Event{AccountRegistered{c.Account, c.Email}, OperatorNamed{c.Account}}
+	created, err := d.create(c.Organization, c.Alias, c.Name, c.Account, c.First, m)
+	return append(events, created...), err
+}
+
+// CreateOrganization makes an organization with its owner and their first token:
+// all of it, or nothing. Only operators may.
+type CreateOrganization struct {
+	Organization OrganizationID
+	Alias, Name  string
+	OwnerEmail   string    // empty: the operator becomes the owner
+	Account      AccountID // for an owner who has no account yet
+	First        FirstToken
+}
+
+// Decide refuses whoever is no operator, and an alias that is or was taken.
+func (c CreateOrganization) Decide(d *Directory, m Meta) ([]Event, error) {
+	if err := d.AuthorizeOperator(m.Actor); err != nil {
+		return nil, err
+	}
+	owner, events, err := c.owner(d, m)
+	if err != nil {
+		return nil, err
+	}
+	created, err := d.create(c.Organization, c.Alias, c.Name, owner, c.First, m)
+	return append(events, created...), err
+}
+
+func (c CreateOrganization) owner(d *Directory, m Meta) (AccountID, []Event, error) {
+	if c.OwnerEmail == "" {
+		return m.Actor.Account, nil, nil
+	}
+	if err := checkEmail("owner_email", c.OwnerEmail); err != nil {
+		return AccountID{}, nil, err
+	}
+	owner, events := d.account(c.OwnerEmail, c.Account)
+	return owner, events, nil
+}
+
+func (d *Directory) create(id OrganizationID, alias, name string, owner AccountID, first FirstToken, m Meta) ([]Event, error) {
+	if err := checkAlias(alias); err != nil {
+		return nil, err
+	}
+	if err := checkName("name", name); err != nil {
+		return nil, err
+	}
+	if _, taken := d.Aliases[alias]; taken {
+		return nil, Refuse(ErrExists, "the alias %q is taken", "choose another alias; an alias is never given twice", alias)
+	}
+	issued, err := first.issue(NewOrganization(id), owner, m)
+	if err != nil {
+		return nil, err
+	}
+	return []Event{OrganizationCreated{id, alias, name}, MemberAdded{owner, Owner}, issued}, nil
+}
+
+// AuthorizeOperator refuses everybody but an operator who came in person.
+func (d *Directory) AuthorizeOperator(a Actor) error {
+	if a.Kind != ActorMember || !d.Operators[a.Account] {
+		return Refuse(ErrDenied, "only an operator of the platform may do this", "ask an operator")
+	}
+	return nil
+}

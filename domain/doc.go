@@ -1,0 +1,36 @@
+// Package domain holds the rules of Jeton: who may hold a token, who may give
+// one, and when a token opens a door.
+//
+// A command says what somebody wants (IssueToken). Decide holds it against what
+// is so and answers what happens: events (TokenIssued), or a refusal. Evolve
+// takes an event into the state. Check asks the same state whether a secret
+// opens the door. Nothing else happens here.
+//
+// Promises:
+//
+//   - Decide, Evolve and Check read nothing but their arguments: no clock, no
+//     randomness, no context, no I/O. The same history gives the same answers,
+//     on every machine and in every year.
+//   - Authorization is decided here, in Decide, against the state at the moment
+//     of the commit, and in Allows, for queries. No transport decides it.
+//   - A refusal is a Refusal around one of the sentinels in error.go.
+//   - Stored kinds ("token.issued") keep their meaning for ever.
+//   - Only the standard library is imported.
+//
+// Words: organization (the tenant, and the consistency boundary: all rules about
+// tokens are decided against one organization's state), directory (the boundary
+// above organizations: people's accounts, aliases, operators), account (a
+// person), member (an account in an organization, with a role), operator (who
+// may make organizations), holder (whom a token belongs to), token (the record),
+// secret (the string that its bearer shows), grant, verdict (the answer of a check).
+//
+// State is kept without pointers where there are many of a thing: a token in
+// memory has its name as a hash only. A million names and ids as strings are
+// three million objects that the garbage collector visits while checks are
+// waiting; as arrays they are none. What people read (names, descriptions) lives
+// in the events and in the SQL views.
+//
+// To add a rule: a command with Permission and Decide in its noun's file, its
+// events with Evolve beside it, their kinds in vocabulary.go, scenarios in the
+// noun's test, a golden sample in testdata.
+package domain

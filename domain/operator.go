@@ -1,0 +1,61 @@
+package domain
+
+// NameOperator lets a person make organizations. Operators name each other.
+type NameOperator struct {
+	Email   string
+	Account AccountID // for a person who has no account yet
+}
+
+// Decide names the operator unless they are one.
+func (c NameOperator) Decide(d *Directory, m Meta) ([]Event, error) {
+	if err := d.AuthorizeOperator(m.Actor); err != nil {
+		return nil, err
+	}
+	if err := checkEmail("email", c.Email); err != nil {
+		return nil, err
+	}
+	account, events := d.account(c.Email, c.Account)
+	if d.Operators[account] {
+		return nil, nil
+	}
+	return append(events, OperatorNamed{account}), nil
+}
+
+// DismissOperator takes that right away. The last operator stays.
+type DismissOperator struct{ Account AccountID }
+
+// Decide refuses to dismiss the last operator, and who is none.
+func (c DismissOperator) Decide(d *Directory, m Meta) ([]Event, error) {
+	if err := d.AuthorizeOperator(m.Actor); err != nil {
+		return nil, err
+	}
+	if !d.Operators[c.Account] {
+		return nil, Refuse(ErrNotFound, "there is no such operator", "look at the list of operators")
+	}
+	if len(d.Operators) == 1 {
+		return nil, Refuse(ErrState, "the last operator can't be dismissed", "name another operator first")
+	}
+	return []Event{OperatorDismissed{c.Account}}, nil
+}
+
+// OperatorNamed says that a person may make organizations.
+type OperatorNamed struct {
+	Account AccountID `json:"account"`
+}
+
+// Kind is stored.
+func (OperatorNamed) Kind() string { return "operator.named" }
+
+// EvolveDirectory adds the operator.
+func (e OperatorNamed) EvolveDirectory(d *Directory, _ Meta) { d.Operators[e.Account] = true }
+
+// OperatorDismissed says that they may no longer.
+type OperatorDismissed struct {
+	Account AccountID `json:"account"`
+}
+
+// Kind is stored.
+func (OperatorDismissed) Kind() string { return "operator.dismissed" }
+
+// EvolveDirectory removes the operator.
+func (e OperatorDismissed) EvolveDirectory(d *Directory, _ Meta) { delete(d.Operators, e.Account) }

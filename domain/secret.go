@@ -1,0 +1,146 @@
+package domain
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"hash/crc32"
+	"io"
+)
+
+// Secret is what a bearer shows. It is text of 66 characters:
+//
+//	jtn_ pat_ 0123456789abcdef 36 characters 6 characters
+//	│    │    │                │             └ checksum
+//	│    │    │                └ the secret proper
+//	│    │    └ handle: the token's ID, 16 characters of 0-9 a-z without i l o u
+//	│    └ kind: pat (personal) or adm (administrative)
+//	└ brand
+//
+// without blanks: only letters, digits and two underscores, so that a double
+// click selects it whole and no shell, URL or configuration file trips over it.
+//
+// The secret proper is 36 characters of 0-9 A-Z a-z, each drawn evenly from a
+// cryptographic generator: 214 bits. The checksum is the CRC-32 (IEEE) of the 60
+// characters before it, as a number in base 62 with the same alphabet, most
+// significant digit first, padded with 0 to six digits. It lets scanners and
+// doors refuse a typo without asking anybody; it protects against nobody.
+//
+// The handle is public: lists and logs show it. What is stored is the SHA-256 of
+// all 66 characters. With 214 random bits a plain hash is enough, and its owner
+// can compute it with openssl to search the audit log.
+//
+// A Secret prints as "[redacted]" wherever it is printed, logged or encoded by
+// mistake. Reveal is the one way to its text.
+type Secret struct{ text string }
+
+const (
+	secretBrand    = "jtn_"
+	secretKindAt   = len(secretBrand)
+	secretHandleAt = secretKindAt + len("pat_")
+	secretProperAt = secretHandleAt + idLetters
+	secretSumAt    = secretProperAt + 36
+	// SecretLength is the length of every secret in characters.
+	SecretLength = secretSumAt + 6
+)
+
+const secretAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+var secretValue = alphabetValues(secretAlphabet)
+
+// NewSecret draws the secret of the token id from random, which is
+// crypto/rand.Reader but in tests.
+func NewSecret(kind TokenKind, id TokenID, random io.Reader) (Secret, error) {
+	text := make([]byte, 0, SecretLength)
+	text = append(text, secretBrand...)
+	text = append(text, kind.prefix()...)
+	text = append(text, '_')
+	text = append(text, id.letters()...)
+	text, err := appendLetters(text, secretSumAt, random)
+	if err != nil {
+		return Secret{}, fmt.Errorf("draw a secret: %w", err)
+	}
+	return Secret{string(appendChecksum(text))}, nil
+}
+
+// appendLetters fills text to length with letters that are all equally likely:
+// bytes that would favour the first letters of the alphabet are drawn again.
+func appendLetters(text []byte, length int, random io.Reader) ([]byte, error) {
+	const even = 256 - 256%len(secretAlphabet)
+	var pool [48]byte
+	for {
+		if _, err := io.ReadFull(random, pool[:]); err != nil {
+			return nil, err
+		}
+		for _, b := range pool {
+			if len(text) == length {
+				return text, nil
+			}
+			if int(b) < even {
+				text = append(text, secretAlphabet[int(b)%len(secretAlphabet)])
+			}
+		}
+	}
+}
+
+func appendChecksum(text []byte) []byte {
+	sum := crc32.ChecksumIEEE(text)
+	var digits [6]byte
+	for i := len(digits) - 1; i >= 0; i-- {
+		digits[i] = secretAlphabet[sum%uint32(len(secretAlphabet))]
+		sum /= uint32(len(secretAlphabet))
+	}
+	return append(text, digits[:]...)
+}
+
+// Reveal is the secret's text: for the answer that creates it, once.
+func (s Secret) Reveal() string { return s.text }
+
+// Hash is what is stored of the secret.
+func (s Secret) Hash() Hash { return sha256.Sum256([]byte(s.text)) }
+
+// String hides the secret.
+func (Secret) String() string { return "[redacted]" }
+
+// GoString hides the secret from %#v.
+func (Secret) GoString() string { return "[redacted]" }
+
+// MarshalText hides the secret from encoders.
+func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// Shown is a secret that somebody showed, taken apart. That it is well formed
+// says nothing about whether such a token exists.
+type Shown struct {
+	Kind  TokenKind
+	Token TokenID
+	Hash  Hash
+}
+
+// ParseSecret takes apart what a stranger shows. The stranger controls all of
+// text. Whatever is not exactly a secret (length, brand, kind, alphabet,
+// checksum) is refused before anything is looked up; nothing is trimmed. It
+// allocates nothing.
+func ParseSecret(text string) (s Shown, ok bool) {
+	if len(text) != SecretLength || text[:secretKindAt] != secretBrand || text[secretHandleAt-1] != '_' {
+		return Shown{}, false
+	}
+	kind, known := kindOfPrefix(text[secretKindAt : secretHandleAt-1])
+	id, valid := parseID(text[secretHandleAt:secretProperAt])
+	if !known || !valid || !lettersOnly(text[secretProperAt:]) {
+		return Shown{}, false
+	}
+	var buffer [SecretLength]byte
+	copy(buffer[:], text)
+	if string(appendChecksum(buffer[:secretSumAt:secretSumAt])[secretSumAt:]) != text[secretSumAt:] {
+		return Shown{}, false
+	}
+	return Shown{kind, TokenID{id}, sha256.Sum256(buffer[:])}, true
+}
+
+func lettersOnly(text string) bool {
+	for i := range len(text) {
+		if secretValue[text[i]] < 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,29 @@
+// Package eventstore keeps every commit of every organization in one order.
+//
+// The log is the only truth of this service; all else can be built again from
+// it. A commit is what one command did: all of its events, stored as one message
+// or not at all. Whose history it belongs to is its boundary: an organization,
+// or the directory of all organizations and people.
+//
+// Promises, which package eventstoretest checks on every store:
+//
+//   - An append adds all of its events or none, and is answered when they are on disk.
+//   - Of two appends behind the same commit of a boundary, one wins. The other
+//     gets ErrConflict and may decide again.
+//   - An append that is repeated adds nothing and is told where its commit stands.
+//   - Whoever follows the log sees every commit once, in the order of positions,
+//     and positions have no gaps.
+//   - What follows a hole, a step backwards or a change of history is never
+//     handed out: reading ends with Damage.
+//
+// Not promised: that the commits of one boundary are neighbours. Others lie between.
+//
+// Words: log, position (the number of a commit, from 1), boundary, entry (a
+// commit before it has a position), record (after), chain (a running hash over
+// all records, computed by whoever reads), head (position and chain: how far
+// somebody is). The chain is computed by readers because concurrent writers do
+// not know their order; but each commit names the hash of its boundary's commit
+// before it, which its writer does know.
+//
+// To add a store, implement Store and call eventstoretest.Run from its test.
+package eventstore
