@@ -49,3 +49,9 @@ func (e AccountRegistered) EvolveDirectory(d *Directory, m Meta) {
 	d.AccountNumbers[m.Position] = e.Account
 	d.Emails[emailKey(e.Email)] = e.Account
 }
+
+// AccountOf is the account with an e-mail, in whatever case it is written.
+func (d *Directory) AccountOf(email string) (AccountID, bool) {
+	id, known := d.Emails[emailKey(email)]
+	return id, known
+}

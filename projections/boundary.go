@@ -1,0 +1,104 @@
+package projections
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"jeton/domain"
+	"jeton/eventstore"
+)
+
+// keyLife is how long an idempotency key is remembered after its commit.
+const keyLife = 24 * time.Hour
+
+// boundary is the state within which commands are decided one after the other,
+// and where its history stands in the log.
+type boundary[State any] struct {
+	name domain.Boundary
+	turn chan struct{} // holds one: whoever has it may decide and append
+
+	mu    sync.RWMutex // guards all below; never held while waiting for anything
+	state State
+	last  domain.Position // of the boundary's last commit
+	sum   domain.Hash     // of its bytes
+	keys  []key           // oldest first
+}
+
+// key is an idempotency key that made a commit.
+type key struct {
+	command, intent domain.CommandID
+	at              domain.Instant
+	position        domain.Position
+}
+
+func newBoundary[State any](name domain.Boundary, state State) *boundary[State] {
+	return &boundary[State]{name: name, state: state, turn: make(chan struct{}, 1)}
+}
+
+// enter takes the turn, unless ctx ends first.
+func (b *boundary[State]) enter(ctx context.Context) error {
+	select {
+	case b.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (b *boundary[State]) leave() { <-b.turn }
+
+// take gives a commit to evolve, unless the boundary has it already: the one who
+// executed it may have been faster than the log's follower, or the other way round.
+func (b *boundary[State]) take(c domain.Commit, sum domain.Hash, evolve func(State)) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case c.Position < b.last:
+		return nil
+	case c.Position == b.last:
+		return sameAgain(c, sum == b.sum)
+	case c.Before != b.sum:
+		return &eventstore.Damage{Position: c.Position, What: "the commit names another one before it than the log has"}
+	}
+	evolve(b.state)
+	b.last, b.sum = c.Position, sum
+	b.remember(c)
+	return nil
+}
+
+func sameAgain(c domain.Commit, same bool) error {
+	if same {
+		return nil
+	}
+	return &eventstore.Damage{Position: c.Position, What: "the log holds something else than what was written there"}
+}
+
+func (b *boundary[State]) remember(c domain.Commit) {
+	if c.Intent.IsZero() {
+		return
+	}
+	old := 0
+	for old < len(b.keys) && b.keys[old].at.Add(keyLife) < c.Time {
+		old++
+	}
+	b.keys = append(b.keys[old:], key{c.Command, c.Intent, c.Time, c.Position})
+}
+
+// replay looks for the commit that the same idempotency key made before. The
+// same key for another request is refused.
+func (b *boundary[State]) replay(m domain.Meta) (domain.Position, error) {
+	if m.Intent.IsZero() {
+		return 0, nil
+	}
+	for _, k := range b.keys {
+		switch {
+		case k.command != m.Command || k.at.Add(keyLife) < m.Time:
+		case k.intent != m.Intent:
+			return 0, domain.Refuse(domain.ErrExists, "this idempotency key was used for another request", "use a new key for a new request")
+		default:
+			return k.position, nil
+		}
+	}
+	return 0, nil
+}

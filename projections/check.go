@@ -1,0 +1,52 @@
+package projections
+
+import "jeton/domain"
+
+// ReasonMalformed is the reason of a check for what is no secret at all.
+const ReasonMalformed domain.Reason = "malformed"
+
+// Checked is the answer of a check, with what is known around the token.
+type Checked struct {
+	domain.Verdict
+	Organization domain.OrganizationID
+	Number       domain.Position // of the organization
+	Alias        string          // of the organization
+	Account      domain.Account  // the holder, for personal tokens
+}
+
+// Check asks whether what somebody shows is the secret of a token that is good
+// now. It touches memory only and allocates nothing. The error is that the model
+// does not serve; a bad secret is an answer, not an error.
+func (m *Model) Check(text string) (Checked, error) {
+	if err := m.Err(); err != nil {
+		return Checked{}, err
+	}
+	shown, ok := domain.ParseSecret(text)
+	if !ok {
+		return Checked{Verdict: domain.Verdict{Reason: ReasonMalformed}}, nil
+	}
+	t := m.tenantOf(shown.Token)
+	if t == nil {
+		return Checked{Verdict: domain.Verdict{Reason: domain.ReasonUnknown}}, nil
+	}
+	now := domain.At(m.now())
+	t.mu.RLock()
+	answer := Checked{
+		Verdict:      t.state.Check(shown, now),
+		Organization: t.state.ID, Number: t.state.Number, Alias: t.state.Alias,
+	}
+	t.mu.RUnlock()
+	if answer.Token.Kind == domain.Personal {
+		answer.Account, _ = m.Account(answer.Token.Holder)
+	}
+	return answer, nil
+}
+
+func (m *Model) tenantOf(token domain.TokenID) *tenant {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if place, known := m.tokens[token]; known {
+		return m.tenants[place]
+	}
+	return nil
+}

@@ -1,0 +1,33 @@
+// Package projections keeps views of the log: what is so now, because of all
+// that has happened.
+//
+// There are two. Model is in memory: it decides commands and checks tokens, and
+// never asks anybody. Views is in SQL (SQLite or PostgreSQL): it answers people's
+// questions, keeps the bytes of every commit as the log's second copy, and
+// remembers how far it was and what it had read by then.
+//
+// Promises:
+//
+//   - Both are functions of the log: forgotten and built again they are the same.
+//   - A view takes every commit once, in order, or stops and says why. None is
+//     ever skipped. The rows of a commit and the checkpoint behind it are written
+//     in one transaction.
+//   - A command is answered when its commit is on disk and in this Model. Views
+//     follow; Views.Wait tells when.
+//   - A check touches memory only.
+//   - A log that is shorter than a view remembers, has a hole or another history
+//     is not served from.
+//   - The Model does not need SQL once it runs: when the database is away,
+//     commands and checks go on, and lists say that they can't be given.
+//
+// Words: model (the view in memory), tenant (an organization in the model), views
+// (the tables), checkpoint (the head up to which the tables are), batch (commits
+// that are written in one transaction), rebuild (forget the tables, read the log).
+//
+// Execute lives here and not in a package of its own because it needs exactly
+// what the Model has: the folded state, the lock around it, and the store.
+//
+// To add a view of a noun: its table in schema.go, what each event writes in the
+// noun's file, the query beside it with the organization first in every WHERE,
+// and a case in the suite, which runs on both databases.
+package projections

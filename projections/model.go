@@ -1,0 +1,286 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"jeton/domain"
+	"jeton/eventstore"
+)
+
+// Model is the view that decides and checks. Run keeps it up with the log.
+type Model struct {
+	store eventstore.Store
+	now   func() time.Time
+
+	directory *boundary[*domain.Directory]
+
+	mu      sync.RWMutex // guards the three maps; taken before a tenant's, never inside one
+	tenants []*tenant
+	places  map[domain.OrganizationID]uint32 // in tenants
+	tokens  map[domain.TokenID]uint32        // of which tenant; no pointers, see package domain
+
+	following progress
+	damage    atomic.Pointer[error]
+}
+
+// tenant is an organization in the model.
+type tenant = boundary[*domain.Organization]
+
+// NewModel is an empty model of the store's log. now is time.Now but in tests.
+func NewModel(store eventstore.Store, now func() time.Time) *Model {
+	return &Model{
+		store:     store,
+		now:       now,
+		directory: newBoundary(domain.DirectoryBoundary, domain.NewDirectory()),
+		places:    map[domain.OrganizationID]uint32{},
+		tokens:    map[domain.TokenID]uint32{},
+	}
+}
+
+// Run follows the log until ctx ends or the log turns out to be damaged. Heads
+// that others remember (the checkpoint of Views) are held against the log on the
+// way: a log that does not lead through them is damaged. After damage, and after
+// a commit that cannot be read, the model refuses everything.
+func (m *Model) Run(ctx context.Context, remembered ...eventstore.Head) error {
+	err := m.run(ctx, remembered)
+	if ctx.Err() != nil {
+		return nil
+	}
+	m.damage.Store(&err)
+	m.following.fail(err)
+	return err
+}
+
+func (m *Model) run(ctx context.Context, remembered []eventstore.Head) error {
+	last, err := m.store.Last(ctx)
+	if err != nil {
+		return err
+	}
+	for _, head := range remembered {
+		if head.Position > last {
+			return &eventstore.Damage{Position: last + 1, What: fmt.Sprintf("the log ends here, but its commits up to %d are known: it went backwards", head.Position)}
+		}
+	}
+	return m.store.Follow(ctx, eventstore.Head{}, func(r eventstore.Record) error {
+		if err := m.follow(r); err != nil {
+			return err
+		}
+		return compare(r.Head(), remembered)
+	})
+}
+
+func compare(head eventstore.Head, remembered []eventstore.Head) error {
+	for _, known := range remembered {
+		if known.Position == head.Position && known.Chain != head.Chain {
+			return &eventstore.Damage{Position: head.Position, What: "the log tells another history up to here than the one that is known"}
+		}
+	}
+	return nil
+}
+
+func (m *Model) follow(r eventstore.Record) error {
+	commit, err := eventstore.Decode(r)
+	if err != nil {
+		return err
+	}
+	if err := m.apply(commit, r.Sum()); err != nil {
+		return err
+	}
+	m.following.reach(r.Position)
+	return nil
+}
+
+// apply takes a commit into memory. It is called by the log's follower for every
+// commit and by Execute for its own.
+func (m *Model) apply(c domain.Commit, sum domain.Hash) error {
+	if c.Boundary == domain.DirectoryBoundary {
+		return m.directory.take(c, sum, func(d *domain.Directory) {
+			d.Evolve(c)
+			m.begin(c)
+		})
+	}
+	t := m.tenant(c.Organization)
+	if t == nil || t.name != c.Boundary {
+		return &eventstore.Damage{Position: c.Position, What: "a commit of an organization that was never created"}
+	}
+	return t.take(c, sum, func(o *domain.Organization) {
+		o.Evolve(c)
+		m.index(c)
+	})
+}
+
+// begin makes the tenant of an organization that a commit of the directory creates.
+func (m *Model) begin(c domain.Commit) {
+	if c.Organization.IsZero() {
+		return
+	}
+	o := domain.NewOrganization(c.Organization)
+	o.Evolve(c)
+	m.mu.Lock()
+	m.places[o.ID] = uint32(len(m.tenants))
+	m.tenants = append(m.tenants, newBoundary(o.ID.Boundary(), o))
+	m.mu.Unlock()
+	m.index(c)
+}
+
+// index remembers which tenant a token belongs to.
+func (m *Model) index(c domain.Commit) {
+	if !slices.ContainsFunc(c.Events, isIssue) {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	place := m.places[c.Organization]
+	for _, e := range c.Events {
+		if issued, ok := e.(domain.TokenIssued); ok {
+			m.tokens[issued.Token] = place
+		}
+	}
+}
+
+func isIssue(e domain.Event) bool { _, ok := e.(domain.TokenIssued); return ok }
+
+func (m *Model) tenant(id domain.OrganizationID) *tenant {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if place, known := m.places[id]; known {
+		return m.tenants[place]
+	}
+	return nil
+}
+
+// Wait blocks until the model has everything up to a position.
+func (m *Model) Wait(ctx context.Context, until domain.Position) error {
+	return m.following.wait(ctx, until)
+}
+
+// Position is how far the model has followed the log.
+func (m *Model) Position() domain.Position {
+	at, _ := m.following.now()
+	return at
+}
+
+// Err is why the model refuses to serve; nil while it serves.
+func (m *Model) Err() error {
+	if err := m.damage.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Founded reports whether the platform has its first organization.
+func (m *Model) Founded() bool {
+	m.directory.mu.RLock()
+	defer m.directory.mu.RUnlock()
+	return m.directory.last != 0
+}
+
+// Find is the organization of an alias or a number, as paths name it.
+func (m *Model) Find(name string) (domain.OrganizationID, bool) {
+	m.directory.mu.RLock()
+	defer m.directory.mu.RUnlock()
+	if id, known := m.directory.state.Aliases[name]; known {
+		return id, true
+	}
+	number, err := strconv.ParseUint(name, 10, 64)
+	if err != nil || strconv.FormatUint(number, 10) != name {
+		return domain.OrganizationID{}, false
+	}
+	id, known := m.directory.state.Numbers[domain.Position(number)]
+	return id, known
+}
+
+// Account is a person by their id.
+func (m *Model) Account(id domain.AccountID) (domain.Account, bool) {
+	m.directory.mu.RLock()
+	defer m.directory.mu.RUnlock()
+	account, known := m.directory.state.Accounts[id]
+	return account, known
+}
+
+// AccountOf is the account with an e-mail.
+func (m *Model) AccountOf(email string) (domain.AccountID, bool) {
+	m.directory.mu.RLock()
+	defer m.directory.mu.RUnlock()
+	return m.directory.state.AccountOf(email)
+}
+
+// AccountNumbered is the account with a number.
+func (m *Model) AccountNumbered(number domain.Position) (domain.AccountID, bool) {
+	m.directory.mu.RLock()
+	defer m.directory.mu.RUnlock()
+	id, known := m.directory.state.AccountNumbers[number]
+	return id, known
+}
+
+// Operators are the accounts of all operators, in no order.
+func (m *Model) Operators() []domain.AccountID {
+	m.directory.mu.RLock()
+	defer m.directory.mu.RUnlock()
+	ids := make([]domain.AccountID, 0, len(m.directory.state.Operators))
+	for id := range m.directory.state.Operators {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// AllowsOperator refuses whoever is no operator.
+func (m *Model) AllowsOperator(a domain.Actor) error {
+	m.directory.mu.RLock()
+	defer m.directory.mu.RUnlock()
+	return m.directory.state.AuthorizeOperator(a)
+}
+
+// Allows refuses the actor who lacks the permission in the organization now. An
+// organization that does not exist is not found.
+func (m *Model) Allows(org domain.OrganizationID, a domain.Actor, p domain.Permission) error {
+	return m.read(org, func(o *domain.Organization) error { return o.Allows(a, p, domain.At(m.now())) })
+}
+
+// Member is a member as the model knows them.
+func (m *Model) Member(org domain.OrganizationID, id domain.AccountID) (member domain.Member, known bool) {
+	_ = m.read(org, func(o *domain.Organization) error { member, known = o.Members[id]; return nil })
+	return member, known
+}
+
+// Token is a token as the model knows it: without what people call it.
+func (m *Model) Token(org domain.OrganizationID, id domain.TokenID) (t domain.Token, known bool) {
+	_ = m.read(org, func(o *domain.Organization) error { t, known = o.Tokens[id]; return nil })
+	return t, known
+}
+
+// Profile is what the model knows of an organization itself.
+type Profile struct {
+	ID      domain.OrganizationID
+	Number  domain.Position
+	Alias   string
+	Name    string
+	Created domain.Instant
+	Changed domain.Position
+}
+
+// Profile of an organization that exists.
+func (m *Model) Profile(org domain.OrganizationID) (p Profile, known bool) {
+	err := m.read(org, func(o *domain.Organization) error {
+		p = Profile{o.ID, o.Number, o.Alias, o.Name, o.Created, o.Changed}
+		return nil
+	})
+	return p, err == nil
+}
+
+// read lets do see an organization. What do sees must not leave it.
+func (m *Model) read(org domain.OrganizationID, do func(*domain.Organization) error) error {
+	t := m.tenant(org)
+	if t == nil {
+		return domain.Refuse(domain.ErrNotFound, "there is no such organization", "check its alias or number")
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return do(t.state)
+}
