@@ -12,7 +12,12 @@ const (
 	ReasonRevoked   Reason = "revoked"
 	ReasonExpired   Reason = "expired"
 	ReasonSuspended Reason = "suspended"
+	ReasonMalformed Reason = "malformed" // it is no secret at all
+	ReasonForeign   Reason = "foreign"   // it belongs to another organization than the asker
 )
+
+// Reasons is all of them.
+var Reasons = []Reason{ReasonNone, ReasonUnknown, ReasonRevoked, ReasonExpired, ReasonSuspended, ReasonMalformed, ReasonForeign}
 
 // Verdict is the answer of a check.
 type Verdict struct {

@@ -2,9 +2,6 @@ package projections
 
 import "jeton/domain"
 
-// ReasonMalformed is the reason of a check for what is no secret at all.
-const ReasonMalformed domain.Reason = "malformed"
-
 // Checked is the answer of a check, with what is known around the token.
 type Checked struct {
 	domain.Verdict
@@ -23,7 +20,7 @@ func (m *Model) Check(text string) (Checked, error) {
 	}
 	shown, ok := domain.ParseSecret(text)
 	if !ok {
-		return Checked{Verdict: domain.Verdict{Reason: ReasonMalformed}}, nil
+		return Checked{Verdict: domain.Verdict{Reason: domain.ReasonMalformed}}, nil
 	}
 	t := m.tenantOf(shown.Token)
 	if t == nil {
@@ -49,4 +46,14 @@ func (m *Model) tenantOf(token domain.TokenID) *tenant {
 		return m.tenants[place]
 	}
 	return nil
+}
+
+// CheckFor is Check asked by somebody inside an organization: they learn nothing
+// about the tokens of others.
+func (m *Model) CheckFor(asker domain.OrganizationID, text string) (Checked, error) {
+	answer, err := m.Check(text)
+	if err == nil && answer.Organization != asker && answer.Token.Kind != domain.NoKind {
+		return Checked{Verdict: domain.Verdict{Reason: domain.ReasonForeign}}, nil
+	}
+	return answer, err
 }

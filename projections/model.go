@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -26,33 +27,46 @@ type Model struct {
 	tokens  map[domain.TokenID]uint32        // of which tenant; no pointers, see package domain
 
 	following progress
-	damage    atomic.Pointer[error]
+	loaded    chan struct{} // closed when the log as it was at the start has been read
+	stopped   chan struct{} // closed when Run has ended
+	refusing  atomic.Pointer[error]
 }
+
+// ErrLoading: the model is still reading the log. It answers nothing yet, because
+// half a history would bring revoked tokens back.
+var ErrLoading = errors.New("the log is still being read")
 
 // tenant is an organization in the model.
 type tenant = boundary[*domain.Organization]
 
 // NewModel is an empty model of the store's log. now is time.Now but in tests.
 func NewModel(store eventstore.Store, now func() time.Time) *Model {
-	return &Model{
+	m := &Model{
 		store:     store,
 		now:       now,
 		directory: newBoundary(domain.DirectoryBoundary, domain.NewDirectory()),
 		places:    map[domain.OrganizationID]uint32{},
 		tokens:    map[domain.TokenID]uint32{},
+		loaded:    make(chan struct{}),
+		stopped:   make(chan struct{}),
 	}
+	m.refuse(ErrLoading)
+	return m
 }
 
-// Run follows the log until ctx ends or the log turns out to be damaged. Heads
+func (m *Model) refuse(err error) { m.refusing.Store(&err) }
+
+// Run follows the log, once, until ctx ends or the log turns out to be damaged. Heads
 // that others remember (the checkpoint of Views) are held against the log on the
 // way: a log that does not lead through them is damaged. After damage, and after
 // a commit that cannot be read, the model refuses everything.
 func (m *Model) Run(ctx context.Context, remembered ...eventstore.Head) error {
+	defer close(m.stopped)
 	err := m.run(ctx, remembered)
 	if ctx.Err() != nil {
 		return nil
 	}
-	m.damage.Store(&err)
+	m.refuse(err)
 	m.following.fail(err)
 	return err
 }
@@ -67,12 +81,37 @@ func (m *Model) run(ctx context.Context, remembered []eventstore.Head) error {
 			return &eventstore.Damage{Position: last + 1, What: fmt.Sprintf("the log ends here, but its commits up to %d are known: it went backwards", head.Position)}
 		}
 	}
+	m.serveFrom(last, 0)
 	return m.store.Follow(ctx, eventstore.Head{}, func(r eventstore.Record) error {
 		if err := m.follow(r); err != nil {
 			return err
 		}
-		return compare(r.Head(), remembered)
+		if err := compare(r.Head(), remembered); err != nil {
+			return err
+		}
+		m.serveFrom(last, r.Position)
+		return nil
 	})
+}
+
+// serveFrom begins to serve once the model is as far as the log was at the start.
+func (m *Model) serveFrom(last, at domain.Position) {
+	if at == last {
+		m.refusing.Store(nil)
+		close(m.loaded)
+	}
+}
+
+// Loaded blocks until the model serves, or can't.
+func (m *Model) Loaded(ctx context.Context) error {
+	select {
+	case <-m.loaded:
+		return m.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-m.stopped:
+		return m.Err()
+	}
 }
 
 func compare(head eventstore.Head, remembered []eventstore.Head) error {
@@ -168,7 +207,7 @@ func (m *Model) Position() domain.Position {
 
 // Err is why the model refuses to serve; nil while it serves.
 func (m *Model) Err() error {
-	if err := m.damage.Load(); err != nil {
+	if err := m.refusing.Load(); err != nil {
 		return *err
 	}
 	return nil

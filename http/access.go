@@ -1,0 +1,185 @@
+package http
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"jeton/domain"
+	"jeton/projections"
+)
+
+// access is who may call a route. The zero value admits nobody.
+type access struct {
+	who    who
+	needs  domain.Permission // for inside
+	tokens func(*http.Request) []string
+}
+
+type who uint8
+
+const (
+	nobody   who = iota
+	anybody      // no credential is looked at
+	bearer       // whoever shows a live token
+	operator     // an operator of the platform
+	inside       // a caller whose token belongs to the organization in the path
+)
+
+var (
+	open      = access{who: anybody}
+	signedIn  = access{who: bearer, tokens: bearerTokens}
+	operators = access{who: operator, tokens: bearerTokens}
+)
+
+// allowed admits callers of the organization in the path who have the
+// permission. Commands decide the finer rules again.
+func allowed(p domain.Permission) access {
+	return access{who: inside, needs: p, tokens: bearerTokens}
+}
+
+// Caller is who sent a request, after the door has looked at what they showed.
+// Its zero value is a stranger.
+type Caller struct {
+	projections.Checked
+	Request string // request id
+	Address netip.Addr
+}
+
+// Actor is the caller as the domain knows them.
+func (c Caller) Actor() domain.Actor { return c.Checked.Actor() }
+
+// Meta is the occasion of a command by this caller in their own organization.
+func (c Caller) Meta() domain.Meta {
+	meta := domain.Meta{Organization: c.Organization, Actor: c.Actor(), Request: c.Request}
+	if c.Address.IsValid() {
+		meta.Address = c.Address.String()
+	}
+	return meta
+}
+
+// What a door can say.
+var (
+	errNoCredential   = errors.New("no credential")
+	errBadCredential  = errors.New("bad credential")
+	errTwoCredentials = errors.New("two credentials that differ")
+	errTokenInURL     = errors.New("a token in the URL")
+)
+
+// admit settles who calls, or why they may not.
+func (s *Server) admit(r *http.Request, a access) (Caller, error) {
+	c := Caller{Request: requestID(r), Address: s.address(r)}
+	if inURL(r) {
+		return c, errTokenInURL
+	}
+	if a.who == anybody {
+		return c, nil
+	}
+	if a.who == nobody {
+		return c, domain.Refuse(domain.ErrDenied, "nobody may call this", "")
+	}
+	text, err := one(a.tokens(r))
+	if err != nil {
+		return c, err
+	}
+	if c.Checked, err = s.Model.Check(text); err != nil {
+		return c, err
+	}
+	if !c.Active() {
+		return c, errBadCredential
+	}
+	return c, s.authorize(r, a, c)
+}
+
+func (s *Server) authorize(r *http.Request, a access, c Caller) error {
+	switch a.who {
+	case bearer:
+		return nil
+	case operator:
+		return s.Model.AllowsOperator(c.Actor())
+	case inside:
+		org, known := s.Model.Find(r.PathValue("org"))
+		if !known || org != c.Organization {
+			return domain.Refuse(domain.ErrNotFound, "there is no such organization", "check its alias or number, and whether your token is bound to it")
+		}
+		if a.needs != domain.NoPermission && !c.Granted.Has(a.needs) {
+			return s.Model.Allows(org, c.Actor(), a.needs)
+		}
+		return nil
+	}
+	return domain.Refuse(domain.ErrDenied, "nobody may call this", "")
+}
+
+// bearerTokens are the tokens in Authorization headers, as RFC 6750 writes them.
+// A header that is none counts as one that is empty, so that it is refused and
+// not overlooked.
+func bearerTokens(r *http.Request) (tokens []string) {
+	for _, header := range r.Header["Authorization"] {
+		scheme, token, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			token = ""
+		}
+		tokens = append(tokens, token)
+	}
+	return tokens
+}
+
+// one is the credential that a request carries. The same one in two places is
+// one; two that differ are refused, because a proxy may have checked the other.
+func one(tokens []string) (string, error) {
+	if len(tokens) == 0 {
+		return "", errNoCredential
+	}
+	for _, token := range tokens[1:] {
+		if token != tokens[0] {
+			return "", errTwoCredentials
+		}
+	}
+	return tokens[0], nil
+}
+
+// inURL reports whether the request carries a secret in its URL, where proxies
+// and browsers write it down.
+func inURL(r *http.Request) bool { return strings.Contains(r.URL.RawQuery, "jtn_") }
+
+// address is where the request came from. Whoever connects controls
+// X-Forwarded-For, so it is read only from trusted proxies, from its right end,
+// up to the first address that is no trusted proxy.
+func (s *Server) address(r *http.Request) netip.Addr {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr, _ := netip.ParseAddr(host)
+	addr = addr.Unmap()
+	if len(s.TrustedProxies) == 0 {
+		return addr
+	}
+	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	for i := len(hops) - 1; i >= 0 && s.trusted(addr); i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		addr = hop.Unmap()
+	}
+	return addr
+}
+
+func (s *Server) trusted(addr netip.Addr) bool {
+	for _, prefix := range s.TrustedProxies {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+type callerKey struct{}
+
+// callerOf is the caller that the door put into ctx for a handler of huma, whose
+// signature has no room for one. Only mount.go calls it.
+func callerOf(ctx context.Context) Caller { return ctx.Value(callerKey{}).(Caller) }

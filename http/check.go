@@ -1,0 +1,137 @@
+package http
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/netip"
+	"sync"
+
+	"jeton/domain"
+	"jeton/projections"
+)
+
+// checkRequest asks about a token.
+type checkRequest struct {
+	Token        string `json:"token" doc:"The secret that somebody showed." maxLength:"4096"`
+	Organization string `json:"organization,omitempty" doc:"Alias or number: the token must belong to this organization." maxLength:"64"`
+	Permission   string `json:"permission,omitempty" doc:"Also answer whether the token allows this." maxLength:"100"`
+	Resource     string `json:"resource,omitempty" doc:"What it is to be allowed on." maxLength:"1000"`
+	IP           string `json:"ip,omitempty" doc:"Where the bearer comes from." maxLength:"64"`
+}
+
+// checkAnswer says whether the token is good. For one that is not, or that
+// belongs to another organization than the caller's, it is {"active":false} and
+// nothing else.
+type checkAnswer struct {
+	Active         bool            `json:"active" doc:"Whether the token opens anything now."`
+	Allowed        *bool           `json:"allowed,omitempty" doc:"Whether it has the permission that was asked for."`
+	Kind           string          `json:"kind,omitempty" enum:"personal,administrative" doc:"The kind of token."`
+	Token          string          `json:"token,omitempty" doc:"The token's id."`
+	Organization   string          `json:"organization,omitempty" doc:"The alias of its organization."`
+	OrganizationID domain.Position `json:"organization_id,omitempty" doc:"The number of its organization."`
+	Subject        string          `json:"subject,omitempty" doc:"Whom it belongs to, for ever: user:<number> or organization:<number>."`
+	Email          string          `json:"email,omitempty" doc:"The holder's e-mail, for personal tokens."`
+	Role           string          `json:"role,omitempty" doc:"The holder's role, for personal tokens."`
+	ExpiresAt      domain.Instant  `json:"expires_at,omitzero" doc:"When it ends; absent: never."`
+}
+
+// check answers POST /api/v1/check. It does without huma: it is asked on every
+// request of every engine.
+func (s *Server) check(w http.ResponseWriter, r *http.Request, c Caller) error {
+	var asked checkRequest
+	if err := decode(r, &asked); err != nil {
+		return err
+	}
+	if err := asked.validate(); err != nil {
+		return err
+	}
+	found, err := s.Model.CheckFor(c.Organization, asked.Token)
+	if err != nil {
+		return err
+	}
+	s.meter.checked(found.Reason)
+	return encode(w, asked.answer(s.Model, found))
+}
+
+func (asked checkRequest) validate() error {
+	if asked.Token == "" {
+		return domain.Invalid("token", "is missing", "send the token that is to be checked")
+	}
+	if asked.IP != "" {
+		if _, err := netip.ParseAddr(asked.IP); err != nil {
+			return domain.Invalid("ip", "is no IP address", "write it like 192.0.2.1 or 2001:db8::1")
+		}
+	}
+	return nil
+}
+
+func (asked checkRequest) answer(m *projections.Model, found projections.Checked) checkAnswer {
+	if !found.Active() {
+		return checkAnswer{}
+	}
+	if asked.Organization != "" {
+		if wanted, known := m.Find(asked.Organization); !known || wanted != found.Organization {
+			return checkAnswer{}
+		}
+	}
+	answer := describe(found)
+	if asked.Permission != "" {
+		allowed := found.Granted.Has(domain.ParsePermission(asked.Permission))
+		answer.Allowed = &allowed
+	}
+	return answer
+}
+
+func describe(found projections.Checked) checkAnswer {
+	answer := checkAnswer{
+		Active: true, Kind: found.Token.Kind.String(), Token: found.ID.String(),
+		Organization: found.Alias, OrganizationID: found.Number, ExpiresAt: found.Token.Expires,
+	}
+	if found.Token.Kind == domain.Personal {
+		answer.Subject = subject("user:", found.Account.Number)
+		answer.Email, answer.Role = found.Account.Email, found.Role.String()
+	} else {
+		answer.Subject = subject("organization:", found.Number)
+	}
+	return answer
+}
+
+// buffers are for bodies on their way in and out.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// decode reads a JSON body into v. Unknown fields, a second value and trailing
+// text are errors; what was sent is not repeated, it could be a secret.
+func decode(r *http.Request, v any) error {
+	buffer := buffers.Get().(*bytes.Buffer)
+	buffer.Reset()
+	defer buffers.Put(buffer)
+	if _, err := buffer.ReadFrom(r.Body); err != nil {
+		return unreadable(err)
+	}
+	decoder := json.NewDecoder(buffer)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(v); err != nil {
+		return undecodable(err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return problem(400, "malformed", "there is text behind the JSON value", "send one JSON value")
+	}
+	return nil
+}
+
+// encode answers 200 with v as JSON.
+func encode(w http.ResponseWriter, v any) error {
+	buffer := buffers.Get().(*bytes.Buffer)
+	buffer.Reset()
+	defer buffers.Put(buffer)
+	if err := json.NewEncoder(buffer).Encode(v); err != nil {
+		return err
+	}
+	w.Header()["Content-Type"] = jsonType
+	_, _ = w.Write(buffer.Bytes()) // the caller has gone if it fails
+	return nil
+}
+
+var jsonType = []string{"application/json"}

@@ -1,0 +1,23 @@
+// Package http lets the world in: the API, the dialect of Database Lab, health
+// and metrics.
+//
+// Promises:
+//
+//   - Every route stands in the one table of routes (routes.go) and says there
+//     who may call it, how large a body may be and what it leaves in the log. A
+//     route that says nothing admits nobody.
+//   - Who calls is settled before a handler runs; a handler gets a Caller and
+//     cannot run without one.
+//   - Another organization's thing is not found, never forbidden.
+//   - A refusal of the domain is translated in one place (error.go). People get a
+//     sentence and a next step; what went wrong inside stays inside.
+//   - A secret is in the answer that creates it and nowhere else: in no URL, no
+//     log line, no error.
+//
+// Words: route, access (who may call a route), caller (who does), problem (an
+// error as RFC 9457 writes it), dialect (another product's API that we speak).
+//
+// To add a route: a handler in its noun's file, which decodes, calls one thing
+// and encodes; a line in routes.go; scenarios in the noun's test. The OpenAPI
+// document, the neighbour test and the role test find it by themselves.
+package http

@@ -1,0 +1,283 @@
+package http
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"jeton/domain"
+)
+
+// route is a line in the table of routes.
+type route struct {
+	pattern string // "POST /api/v1/check"
+	summary string
+	access  access
+	audit   string // the kinds of events it leaves in the log; empty: none
+	mount   func(*mounter, route)
+
+	body    int64 // largest body in bytes; 0: bodyLimit
+	status  int   // of success; 0: 200
+	quiet   bool  // asked so often that a line in the request log each time would drown it
+	waiting bool  // answers even while the log is being read or is damaged
+}
+
+// bodyLimit is enough for every request of the API.
+const bodyLimit = 64 << 10
+
+func (r route) limit() int64 {
+	if r.body != 0 {
+		return r.body
+	}
+	return bodyLimit
+}
+
+func (r route) method() string { method, _, _ := strings.Cut(r.pattern, " "); return method }
+
+func (r route) path() string { _, path, _ := strings.Cut(r.pattern, " "); return path }
+
+// mounter puts routes behind the door, and describes them in the OpenAPI document.
+type mounter struct {
+	server *Server
+	mux    *http.ServeMux
+	api    huma.API
+}
+
+func newMounter(s *Server) *mounter {
+	m := &mounter{server: s, mux: http.NewServeMux()}
+	m.api = huma.NewAPI(apiConfig(s.Version), m)
+	return m
+}
+
+// api mounts a typed handler: huma decodes, validates and describes it.
+func api[In, Out any](handle func(context.Context, Caller, *In) (*Out, error)) func(*mounter, route) {
+	return func(m *mounter, r route) {
+		huma.Register(m.api, m.operation(r), func(ctx context.Context, in *In) (*Out, error) {
+			out, err := handle(ctx, callerOf(ctx), in)
+			if err != nil {
+				return nil, m.report(ctx, err)
+			}
+			return out, nil
+		})
+	}
+}
+
+// raw mounts a handler that reads and writes by itself: the hot ones, streams,
+// and dialects that are not ours to describe.
+func raw(handle func(http.ResponseWriter, *http.Request, Caller) error) func(*mounter, route) {
+	return func(m *mounter, r route) {
+		m.mux.Handle(r.pattern, m.guard(r, func(w http.ResponseWriter, request *http.Request, c Caller) {
+			if err := handle(w, request, c); err != nil {
+				writeProblem(w, m.report(request.Context(), err).(*Problem))
+			}
+		}))
+	}
+}
+
+func (m *mounter) operation(r route) huma.Operation {
+	op := huma.Operation{
+		Method: r.method(), Path: r.path(), Summary: r.summary, OperationID: operationID(r),
+		DefaultStatus: r.status, MaxBodyBytes: r.limit(),
+		Metadata:                     map[string]any{"route": r},
+		Extensions:                   map[string]any{"x-access": r.access.String(), "x-audit": r.audit},
+		RejectUnknownQueryParameters: true,
+	}
+	if r.access.who != anybody {
+		op.Security = []map[string][]string{{"token": {}}}
+	}
+	return op
+}
+
+// operationID is the pattern as one word: post-organizations-org-tokens.
+func operationID(r route) string {
+	path := strings.NewReplacer("/api/v1/", "", "{", "", "}", "", "/", "-").Replace(r.path())
+	return strings.ToLower(r.method()) + "-" + strings.Trim(path, "-")
+}
+
+// Handle is how huma mounts an operation: behind the same door as all others.
+func (m *mounter) Handle(op *huma.Operation, handler func(huma.Context)) {
+	r := op.Metadata["route"].(route)
+	m.mux.Handle(r.pattern, m.guard(r, func(w http.ResponseWriter, request *http.Request, c Caller) {
+		ctx := context.WithValue(request.Context(), callerKey{}, c)
+		handler(humago.NewContext(op, request.WithContext(ctx), w))
+	}))
+}
+
+// ServeHTTP is for huma's Adapter.
+func (m *mounter) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.mux.ServeHTTP(w, r) }
+
+// guard is the door in front of a handler.
+func (m *mounter) guard(r route, handle func(http.ResponseWriter, *http.Request, Caller)) http.Handler {
+	observe := m.server.meter.of(r)
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		began := time.Now()
+		answer := &recorder{ResponseWriter: w, status: http.StatusOK}
+		caller := Caller{Request: requestID(request)}
+		answer.Header()["X-Request-Id"] = []string{caller.Request}
+		defer func() {
+			m.recovered(answer, recover())
+			observe(answer.status, time.Since(began))
+			m.line(r, request, caller, answer.status, time.Since(began))
+		}()
+		admitted, err := m.server.admit(request, r.access)
+		caller = admitted
+		if err == nil && !r.waiting {
+			err = m.server.Model.Err()
+		}
+		if err != nil {
+			writeProblem(answer, m.report(request.Context(), err).(*Problem))
+			return
+		}
+		request.Body = http.MaxBytesReader(answer, request.Body, r.limit())
+		handle(answer, request, caller)
+	})
+}
+
+// recovered answers for a handler that panicked: nobody's connection is left
+// hanging, and the operator is told.
+func (m *mounter) recovered(w *recorder, cause any) {
+	if cause == nil {
+		return
+	}
+	if cause == http.ErrAbortHandler {
+		panic(cause)
+	}
+	m.server.Log.Error().Interface("panic", cause).Stack().Msg("a handler panicked")
+	if !w.written {
+		writeProblem(w, problem(500, "internal", "something went wrong here", "tell the operator the request id"))
+	}
+}
+
+// line is the one log line of a request.
+func (m *mounter) line(r route, request *http.Request, c Caller, status int, took time.Duration) {
+	event := m.server.Log.Info()
+	switch {
+	case status >= 500:
+		event = m.server.Log.Error()
+	case r.quiet:
+		event = m.server.Log.Debug()
+	}
+	if !event.Enabled() {
+		return
+	}
+	event.Str("route", r.pattern).Str("path", request.URL.Path).Int("status", status).Dur("took", took).
+		Str("request", c.Request).Stringer("from", c.Address).
+		Str("organization", c.Alias).Str("actor", string(c.kind())).Str("token", handle(c)).Msg("request")
+}
+
+func (c Caller) kind() domain.ActorKind {
+	if c.Token.Kind == domain.NoKind {
+		return ""
+	}
+	return c.Actor().Kind
+}
+
+func handle(c Caller) string {
+	if c.ID.IsZero() {
+		return ""
+	}
+	return c.ID.String()
+}
+
+// report translates an error and tells the operator what strangers are not told.
+func (m *mounter) report(ctx context.Context, err error) error {
+	p := translate(err)
+	if p.Status == http.StatusInternalServerError {
+		m.server.Log.Error().Err(err).Msg("a request failed inside")
+	}
+	return p
+}
+
+// handler is all mounted routes, and a problem for whatever is none.
+func (m *mounter) handler() http.Handler {
+	m.mux.HandleFunc("/", m.stray)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		harden(w.Header())
+		if !plain(requestID(r)) {
+			r.Header["X-Request-Id"] = []string{rand.Text()}
+		}
+		// Some clients of Database Lab glue paths together with two slashes, and
+		// the mux would answer with a redirect that makes a GET of their POST.
+		if strings.Contains(r.URL.Path, "//") {
+			r.URL.Path = slashes.ReplaceAllString(r.URL.Path, "/")
+		}
+		m.mux.ServeHTTP(w, r)
+	})
+}
+
+var slashes = regexp.MustCompile("/{2,}")
+
+// plain reports whether a request id from outside can stand in logs and events.
+func plain(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// stray answers what no route takes: 405 where another method would do, else 404.
+func (m *mounter) stray(w http.ResponseWriter, r *http.Request) {
+	var allow []string
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := m.mux.Handler(probe); pattern != "/" {
+			allow = append(allow, method)
+		}
+	}
+	if allow == nil {
+		writeProblem(w, problem(404, "no-route", "there is nothing at this path", "see /api/openapi.json for what there is"))
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	writeProblem(w, problem(405, "method", "this path does not take that method", "use "+strings.Join(allow, " or ")))
+}
+
+// harden sets what every answer of an API should have.
+func harden(h http.Header) {
+	h["Cache-Control"] = noStore
+	h["X-Content-Type-Options"] = noSniff
+	h["Referrer-Policy"] = noReferrer
+	h["Content-Security-Policy"] = noContent
+}
+
+// Shared values: setting a header to an existing slice costs no allocation.
+var (
+	noStore    = []string{"no-store"}
+	noSniff    = []string{"nosniff"}
+	noReferrer = []string{"no-referrer"}
+	noContent  = []string{"default-src 'none'; frame-ancestors 'none'"}
+)
+
+func requestID(r *http.Request) string { return r.Header.Get("X-Request-Id") }
+
+// recorder remembers what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status  int
+	written bool
+}
+
+func (w *recorder) WriteHeader(status int) {
+	w.status, w.written = status, true
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(data []byte) (int, error) {
+	w.written = true
+	return w.ResponseWriter.Write(data)
+}
+
+// Unwrap lets http.ResponseController reach flushing and deadlines.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,66 @@
+package http
+
+import (
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"jeton/projections"
+)
+
+// Server answers requests from a model and its views.
+type Server struct {
+	Model   *projections.Model
+	Views   *projections.Views
+	Log     zerolog.Logger
+	Version string
+	Metrics *prometheus.Registry
+	Now     func() time.Time
+
+	// Ready names what is not ready and why; empty: everything is. It is asked
+	// by /readyz.
+	Ready func() map[string]error
+
+	// TrustedProxies are believed when they say in X-Forwarded-For who called.
+	// Empty: nobody is.
+	TrustedProxies []netip.Prefix
+
+	// DialectPrefix is the path under which the dialect of Database Lab is
+	// spoken: its clients have it in their base URL. Empty: /api/general.
+	DialectPrefix string
+
+	meter *metrics
+}
+
+// Handler is the server's table of routes as one handler.
+func (s *Server) Handler() http.Handler {
+	s.meter = newMetrics(s.Metrics)
+	m := newMounter(s)
+	for _, r := range s.routes() {
+		r.mount(m, r)
+	}
+	return m.handler()
+}
+
+// Limits of a connection. A header that takes longer than this to arrive is not
+// worth waiting for; an answer may take long, because the log may be waited for.
+const (
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = 60 * time.Second
+	idleTimeout   = 2 * time.Minute
+	headerBytes   = 32 << 10
+)
+
+// NewHTTPServer is an HTTP server with the limits that this API needs.
+func NewHTTPServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    headerBytes,
+	}
+}

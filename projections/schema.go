@@ -1,0 +1,98 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jmoiron/sqlx"
+
+	"jeton/eventstore"
+)
+
+// schemaVersion is the version of the view tables. Whoever changes what is
+// written into them raises it: the tables are then made again from the log.
+const schemaVersion = 1
+
+// What follows is read by SQLite and PostgreSQL alike. Times are milliseconds
+// (domain.Instant), ids are text, and nothing is NULL: what is not there is 0 or ''.
+
+// createLasting makes the tables that a rebuild keeps.
+const createLasting = `
+CREATE TABLE IF NOT EXISTS checkpoint (
+	one            BIGINT NOT NULL PRIMARY KEY,
+	store_id       TEXT   NOT NULL,
+	position       BIGINT NOT NULL,
+	chain          BYTEA  NOT NULL,
+	schema_version BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS commits (
+	position     BIGINT NOT NULL PRIMARY KEY,
+	boundary     TEXT   NOT NULL,
+	organization TEXT   NOT NULL,
+	id           TEXT   NOT NULL,
+	at           BIGINT NOT NULL,
+	account      TEXT   NOT NULL,
+	data         BYTEA  NOT NULL,
+	chain        BYTEA  NOT NULL
+);
+CREATE INDEX IF NOT EXISTS commits_of_organization ON commits (organization, position);
+`
+
+// createViews makes the tables that a rebuild forgets.
+const createViews = `
+DROP TABLE IF EXISTS organizations;
+CREATE TABLE organizations (
+	id      TEXT   NOT NULL PRIMARY KEY,
+	number  BIGINT NOT NULL UNIQUE,
+	alias   TEXT   NOT NULL UNIQUE,
+	name    TEXT   NOT NULL,
+	created BIGINT NOT NULL,
+	changed BIGINT NOT NULL
+);
+DROP TABLE IF EXISTS accounts;
+CREATE TABLE accounts (
+	id      TEXT   NOT NULL PRIMARY KEY,
+	number  BIGINT NOT NULL UNIQUE,
+	email   TEXT   NOT NULL,
+	created BIGINT NOT NULL
+);
+DROP TABLE IF EXISTS members;
+CREATE TABLE members (
+	organization TEXT    NOT NULL,
+	account      TEXT    NOT NULL,
+	number       BIGINT  NOT NULL,
+	role         TEXT    NOT NULL,
+	suspended    BOOLEAN NOT NULL,
+	reason       TEXT    NOT NULL,
+	added        BIGINT  NOT NULL,
+	changed      BIGINT  NOT NULL,
+	PRIMARY KEY (organization, account),
+	UNIQUE (organization, number)
+);
+DROP TABLE IF EXISTS tokens;
+CREATE TABLE tokens (
+	organization    TEXT   NOT NULL,
+	id              TEXT   NOT NULL,
+	number          BIGINT NOT NULL,
+	kind            TEXT   NOT NULL,
+	holder          TEXT   NOT NULL,
+	name            TEXT   NOT NULL,
+	folded          TEXT   NOT NULL,
+	description     TEXT   NOT NULL,
+	issued          BIGINT NOT NULL,
+	issuer_kind     TEXT   NOT NULL,
+	issuer_account  TEXT   NOT NULL,
+	issuer_token    TEXT   NOT NULL,
+	expires         BIGINT NOT NULL,
+	revoked         BIGINT NOT NULL,
+	revoker_kind    TEXT   NOT NULL,
+	revoker_account TEXT   NOT NULL,
+	revoker_token   TEXT   NOT NULL,
+	reason          TEXT   NOT NULL,
+	changed         BIGINT NOT NULL,
+	PRIMARY KEY (organization, id),
+	UNIQUE (organization, number)
+);
+CREATE INDEX tokens_of_holder ON tokens (organization, holder, number);
+`
