@@ -69,7 +69,7 @@ func (o *Organization) standing(t Token, now Instant) Verdict {
 // somebody else than the token's holder may do nothing.
 func (v Verdict) rights(a Actor) Permissions {
 	person := a.Kind == ActorMember && v.Token.Kind == Personal && a.Account == v.Token.Holder
-	program := a.Kind == ActorToken && v.Token.Kind == Administrative
+	program := a.Kind == ActorToken && v.Token.Kind == Administrative && a.Account.IsZero()
 	if !v.Active() || !person && !program {
 		return 0
 	}

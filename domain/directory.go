@@ -56,9 +56,8 @@ func (c Found) Decide(d *Directory, m Meta) ([]Event, error) {
 	if err := checkEmail("email", c.Email); err != nil {
 		return nil, err
 	}
-	events := []Event{AccountRegistered{c.Account, c.Email}, OperatorNamed{c.Account}}
-	created, err := d.create(c.Organization, c.Alias, c.Name, c.Account, c.First, m)
-	return append(events, created...), err
+	before := []Event{AccountRegistered{c.Account, c.Email}, OperatorNamed{c.Account}}
+	return d.create(before, c.Organization, c.Alias, c.Name, c.Account, c.First, m)
 }
 
 // CreateOrganization makes an organization with its owner and their first token:
@@ -76,12 +75,11 @@ func (c CreateOrganization) Decide(d *Directory, m Meta) ([]Event, error) {
 	if err := d.AuthorizeOperator(m.Actor); err != nil {
 		return nil, err
 	}
-	owner, events, err := c.owner(d, m)
+	owner, before, err := c.owner(d, m)
 	if err != nil {
 		return nil, err
 	}
-	created, err := d.create(c.Organization, c.Alias, c.Name, owner, c.First, m)
-	return append(events, created...), err
+	return d.create(before, c.Organization, c.Alias, c.Name, owner, c.First, m)
 }
 
 func (c CreateOrganization) owner(d *Directory, m Meta) (AccountID, []Event, error) {
@@ -95,7 +93,9 @@ func (c CreateOrganization) owner(d *Directory, m Meta) (AccountID, []Event, err
 	return owner, events, nil
 }
 
-func (d *Directory) create(id OrganizationID, alias, name string, owner AccountID, first FirstToken, m Meta) ([]Event, error) {
+// create is what happens when an organization comes into being, behind what
+// happens before it in the same commit.
+func (d *Directory) create(before []Event, id OrganizationID, alias, name string, owner AccountID, first FirstToken, m Meta) ([]Event, error) {
 	if err := checkAlias(alias); err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (d *Directory) create(id OrganizationID, alias, name string, owner AccountI
 	if err != nil {
 		return nil, err
 	}
-	return []Event{OrganizationCreated{id, alias, name}, MemberAdded{owner, Owner}, issued}, nil
+	return append(before, OrganizationCreated{id, alias, name}, MemberAdded{owner, Owner}, issued), nil
 }
 
 // AuthorizeOperator refuses everybody but an operator who came in person.

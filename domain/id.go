@@ -146,8 +146,10 @@ func unhex(into, text []byte) error {
 	if len(text) != hex.EncodedLen(len(into)) {
 		return Refuse(ErrInvalid, "%d hexadecimal digits where %d belong", "", len(text), hex.EncodedLen(len(into)))
 	}
-	_, err := hex.Decode(into, text)
-	return err
+	if _, err := hex.Decode(into, text); err != nil {
+		return Refuse(ErrInvalid, "not all of it is hexadecimal digits", "")
+	}
+	return nil
 }
 
 // alphabetValues maps each letter to its place in the alphabet and all else to -1.

@@ -1,9 +1,6 @@
 package domain
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Instant is a moment in milliseconds since 1970, UTC. Zero is no moment at all:
 // a token whose expiry is zero never expires. There is one time type, and it
@@ -52,7 +49,7 @@ func (i Instant) MarshalText() ([]byte, error) {
 func (i *Instant) UnmarshalText(text []byte) error {
 	t, err := time.Parse(time.RFC3339, string(text))
 	if err != nil {
-		return fmt.Errorf("%w: %q is not a time in RFC 3339", ErrInvalid, clip(string(text)))
+		return Refuse(ErrInvalid, "%q is not a time in RFC 3339", "write it like 2027-11-22T12:00:00Z", clip(string(text)))
 	}
 	*i = At(t)
 	return nil

@@ -57,8 +57,8 @@ func (c AddMember) Decide(o *Organization, m Meta) ([]Event, error) {
 	if err := o.Allows(m.Actor, MembersAdd, m.Time); err != nil {
 		return nil, err
 	}
-	if c.Role == NoRole {
-		return nil, Invalid("role", "is missing", "take owner, admin, member or auditor")
+	if err := c.Role.check(); err != nil {
+		return nil, err
 	}
 	if err := o.mayAssign(m.Actor, c.Role); err != nil {
 		return nil, err
@@ -97,15 +97,20 @@ func (c UpdateMember) Decide(o *Organization, m Meta) ([]Event, error) {
 	}
 	events := c.changes(member)
 	if weakens(events) {
-		err = o.ownerStays(c.Account)
+		if err := o.ownerStays(c.Account); err != nil {
+			return nil, err
+		}
 	}
-	return events, err
+	return events, nil
 }
 
 func (c UpdateMember) check(o *Organization, m Meta, member Member) error {
 	role := member.Role
 	if c.Role != nil {
 		role = *c.Role
+	}
+	if err := role.check(); err != nil {
+		return err
 	}
 	if err := o.mayAssign(m.Actor, member.Role, role); err != nil {
 		return err
@@ -149,12 +154,14 @@ type RemoveMember struct {
 
 // Decide refuses to remove the last owner.
 func (c RemoveMember) Decide(o *Organization, m Meta) ([]Event, error) {
-	member, err := o.member(c.Account)
-	if leaving := m.Actor.Kind == ActorMember && m.Actor.Account == c.Account; !leaving {
-		if denied := o.Allows(m.Actor, MembersRemove, m.Time); denied != nil {
-			return nil, denied
-		}
+	needs := MembersRemove
+	if m.Actor.Kind == ActorMember && m.Actor.Account == c.Account {
+		needs = OrganizationRead // whoever can act at all can leave
 	}
+	if err := o.Allows(m.Actor, needs, m.Time); err != nil {
+		return nil, err
+	}
+	member, err := o.member(c.Account)
 	if err != nil {
 		return nil, err
 	}

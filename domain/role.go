@@ -62,6 +62,14 @@ func ParseRole(name string) (Role, error) {
 	return NoRole, Invalid("role", "%q is not a role", "take owner, admin, member or auditor", clip(name))
 }
 
+// check refuses what is no role.
+func (r Role) check() error {
+	if r.String() == "" {
+		return Invalid("role", "is missing", "take owner, admin, member or auditor")
+	}
+	return nil
+}
+
 // MarshalText writes the role's name.
 func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 

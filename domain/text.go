@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"fmt"
 	"net/mail"
 	"regexp"
 	"strings"
@@ -21,7 +22,7 @@ const (
 // blanks at its ends, nothing that does not show.
 func checkName(field, name string) error {
 	if name == "" {
-		return Invalid(field, "is empty", "give it a name of 1 to %d characters", MaxName)
+		return Invalid(field, "is empty", fmt.Sprintf("give it a name of 1 to %d characters", MaxName))
 	}
 	if strings.TrimSpace(name) != name {
 		return Invalid(field, "begins or ends with a blank", "remove the blanks at its ends")
@@ -34,7 +35,7 @@ func checkName(field, name string) error {
 // they make a list show something else than what is stored.
 func checkLine(field, text string, most int) error {
 	if n := utf8.RuneCountInString(text); n > most {
-		return Invalid(field, "has %d characters", "shorten it to at most %d characters", n, most)
+		return Invalid(field, "has %d characters", fmt.Sprintf("shorten it to at most %d characters", most), n)
 	}
 	if !utf8.ValidString(text) {
 		return Invalid(field, "is not UTF-8", "send it as UTF-8")
@@ -53,7 +54,8 @@ var aliasPattern = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 func checkAlias(alias string) error {
 	if len(alias) < 2 || len(alias) > MaxAlias || !aliasPattern.MatchString(alias) {
-		return Invalid("alias", "%q is no alias", "use 2 to %d small letters, digits and single hyphens, beginning with a letter", clip(alias), MaxAlias)
+		return Invalid("alias", "%q is no alias",
+			fmt.Sprintf("use 2 to %d small letters, digits and single hyphens, beginning with a letter", MaxAlias), clip(alias))
 	}
 	return nil
 }

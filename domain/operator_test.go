@@ -1,0 +1,90 @@
+package domain
+
+import "testing"
+
+func TestNameOperator(t *testing.T) {
+	run(t, platformAfter, directoryScenarios{
+		"somebody new": {
+			when: NameOperator{"zoe@example.org", zoe},
+			then: []Event{AccountRegistered{zoe, "zoe@example.org"}, OperatorNamed{zoe}},
+		},
+		"somebody known, in another case": {
+			given: []Event{AccountRegistered{mia, "mia@example.org"}},
+			when:  NameOperator{"MIA@example.org", zoe},
+			then:  []Event{OperatorNamed{mia}},
+		},
+		"an operator": {
+			when: NameOperator{"ann@example.org", zoe},
+		},
+		"somebody who was one": {
+			given: []Event{AccountRegistered{mia, "mia@example.org"}, OperatorNamed{mia}, OperatorDismissed{mia}},
+			when:  NameOperator{"mia@example.org", zoe},
+			then:  []Event{OperatorNamed{mia}},
+		},
+		"by an owner who is none": {
+			given: []Event{MemberRoleChanged{mia, Owner}},
+			when:  NameOperator{"mia@example.org", mia}, by: byMia,
+			err: ErrDenied, says: "only an operator",
+		},
+		"by a program": {
+			when: NameOperator{"zoe@example.org", zoe}, by: byRobot,
+			err: ErrDenied, says: "only an operator",
+		},
+		"by nobody": {
+			when: NameOperator{"zoe@example.org", zoe}, by: Actor{Kind: ActorMember},
+			err: ErrDenied, says: "only an operator",
+		},
+		"no e-mail": {
+			when: NameOperator{"zoe@", zoe},
+			err:  ErrInvalid, says: "email: ",
+		},
+	})
+}
+
+func TestDismissOperator(t *testing.T) {
+	run(t, platformAfter, directoryScenarios{
+		"another": {
+			given: []Event{OperatorNamed{mia}},
+			when:  DismissOperator{mia},
+			then:  []Event{OperatorDismissed{mia}},
+		},
+		"oneself": {
+			given: []Event{OperatorNamed{mia}},
+			when:  DismissOperator{ann},
+			then:  []Event{OperatorDismissed{ann}},
+		},
+		"the last": {
+			when: DismissOperator{ann},
+			err:  ErrState, says: "last operator",
+		},
+		"the last, after another was dismissed": {
+			given: []Event{OperatorNamed{mia}, OperatorDismissed{mia}},
+			when:  DismissOperator{ann},
+			err:   ErrState, says: "last operator",
+		},
+		"who is none": {
+			when: DismissOperator{mia},
+			err:  ErrNotFound, says: "no such operator",
+		},
+		"who is one no longer": {
+			given: []Event{OperatorNamed{mia}, OperatorDismissed{mia}},
+			when:  DismissOperator{mia},
+			err:   ErrNotFound, says: "no such operator",
+		},
+		"by who is none": {
+			given: []Event{OperatorNamed{mia}},
+			when:  DismissOperator{mia}, by: byBob,
+			err: ErrDenied, says: "only an operator",
+		},
+		"by who was dismissed": {
+			given: []Event{OperatorNamed{mia}, OperatorDismissed{ann}},
+			when:  DismissOperator{mia},
+			err:   ErrDenied, says: "only an operator",
+		},
+		"by a program": {
+			given: []Event{OperatorNamed{mia}},
+			when:  DismissOperator{mia}, by: Actor{Kind: ActorToken, Account: ann, Token: robot},
+			err: ErrDenied, says: "only an operator",
+		},
+	})
+}

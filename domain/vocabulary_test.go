@@ -1,0 +1,253 @@
+package domain
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	gotoken "go/token"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden samples again")
+
+// samples is one event of each kind with every field set, as it was stored. A
+// sample is added to, never changed: somewhere it is on disk.
+var samples = map[string]Event{
+	"account.registered":   AccountRegistered{zoe, "Zoë@example.org"},
+	"operator.named":       OperatorNamed{ann},
+	"operator.dismissed":   OperatorDismissed{ann},
+	"organization.created": OrganizationCreated{acme, "acme", "Acme & Söhne"},
+	"organization.renamed": OrganizationRenamed{`Acme "Works" <1>`},
+	"member.added":         MemberAdded{bob, Admin},
+	"member.role_changed":  MemberRoleChanged{bob, Ordinary},
+	"member.suspended":     MemberSuspended{mia, "on leave"},
+	"member.reinstated":    MemberReinstated{mia},
+	"member.removed":       MemberRemoved{mia, "left"},
+	"token.issued": TokenIssued{
+		Token: robot, Type: Personal, Holder: mia, Name: "laptop", Description: "the gray one",
+		Hash: hashOf("laptop"), Expires: nextYear + 1,
+	},
+	"token.renamed":   TokenRenamed{robot, "desktop"},
+	"token.described": TokenDescribed{robot, "the black one"},
+	"token.revoked":   TokenRevoked{robot, "leaked"},
+}
+
+func TestGoldenEvents(t *testing.T) {
+	for kind, want := range samples {
+		t.Run(kind, func(t *testing.T) {
+			path := filepath.Join("testdata", "events", kind+".json")
+			again, err := json.Marshal(want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *update {
+				if err := os.WriteFile(path, append(again, '\n'), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			stored, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := ReadEvent(kind, stored)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s is read otherwise (-want +got):\n%s", path, diff)
+			}
+			if got := string(again) + "\n"; got != string(stored) {
+				t.Errorf("%s is written otherwise: %s", path, got)
+			}
+		})
+	}
+	files, err := os.ReadDir(filepath.Join("testdata", "events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if _, known := samples[strings.TrimSuffix(file.Name(), ".json")]; !known {
+			t.Errorf("%s is the sample of no event", file.Name())
+		}
+	}
+}
+
+// What is left out of a stored event is read as nothing.
+func TestEventsLeaveOutWhatIsEmpty(t *testing.T) {
+	for stored, e := range map[string]Event{
+		`{"account":"` + mia.String() + `"}`: MemberSuspended{Account: mia},
+		`{"account":"` + ann.String() + `"}`: MemberRemoved{Account: ann},
+		`{"token":"` + robot.String() + `"}`: TokenRevoked{Token: robot},
+		`{"token":"` + robot.String() + `","kind":"administrative","name":"robot","hash":"` + Hash{}.String() + `"}`: TokenIssued{
+			Token: robot, Type: Administrative, Name: "robot",
+		},
+		`{"token":"` + robot.String() + `","description":""}`: TokenDescribed{Token: robot},
+	} {
+		got, err := json.Marshal(e)
+		if err != nil || string(got) != stored {
+			t.Errorf("%s is %s, %v, want %s", e.Kind(), got, err, stored)
+		}
+		again, err := ReadEvent(e.Kind(), []byte(stored))
+		if diff := cmp.Diff(e, again); err != nil || diff != "" {
+			t.Errorf("%s is read otherwise, %v:\n%s", stored, err, diff)
+		}
+	}
+}
+
+// Every type of the package that has a Kind is in the vocabulary, and nothing else.
+func TestVocabularyIsComplete(t *testing.T) {
+	kinds := map[string]string{} // by type
+	for name, file := range sources(t) {
+		for _, declared := range file.Decls {
+			if f, ok := declared.(*ast.FuncDecl); ok && f.Recv != nil && f.Name.Name == "Kind" {
+				kinds[receiver(f)] = returned(t, name, f)
+			}
+		}
+	}
+	words := slices.Sorted(maps.Values(kinds))
+	if diff := cmp.Diff(words, slices.Sorted(maps.Keys(vocabulary))); diff != "" {
+		t.Errorf("vocabulary (-declared +known):\n%s", diff)
+	}
+	if diff := cmp.Diff(words, slices.Sorted(maps.Keys(samples))); diff != "" {
+		t.Errorf("samples (-declared +known):\n%s", diff)
+	}
+	if again := slices.Compact(slices.Clone(words)); len(again) != len(words) {
+		t.Errorf("two events are of one kind: %v", words)
+	}
+	pattern := regexp.MustCompile(`^[a-z]+\.[a-z]+(_[a-z]+)*ed$`)
+	for event, kind := range kinds {
+		if !pattern.MatchString(kind) {
+			t.Errorf("%s is stored as %q, want noun.past", event, kind)
+		}
+		read, known := samples[kind]
+		if !known || strings.TrimPrefix(typeName(read), "domain.") != event || read.Kind() != kind {
+			t.Errorf("%s is stored as %q, and its sample is a %T", event, kind, read)
+		}
+		empty, err := ReadEvent(kind, []byte("{}"))
+		if err != nil || typeName(empty) != typeName(read) {
+			t.Errorf("%s is read as a %T, %v", kind, empty, err)
+		}
+		if _, ok := read.(OrganizationEvent); !ok {
+			if _, ok := read.(DirectoryEvent); !ok {
+				t.Errorf("%s changes neither an organization nor the directory", event)
+			}
+		}
+	}
+}
+
+func TestUnknownEventsStopTheReader(t *testing.T) {
+	for _, kind := range []string{"", "token", "token.forgotten", "Token.issued", "token.issued ", strings.Repeat("a", 10_000)} {
+		e, err := ReadEvent(kind, []byte("{}"))
+		if err == nil || e != nil || !strings.Contains(err.Error(), "newer version") || len(err.Error()) > 200 {
+			t.Errorf("%.20q is read as %v, %v", kind, e, err)
+		}
+	}
+	for kind, stored := range map[string]string{
+		"token.revoked":        ``,
+		"token.renamed":        `{`,
+		"token.described":      `[]`,
+		"token.issued":         `{"kind":"service"}`,
+		"member.added":         `{"role":"root"}`,
+		"member.role_changed":  `{"role":""}`,
+		"member.removed":       `{"account":"1"}`,
+		"organization.renamed": `{"name":1}`,
+		"organization.created": `{"organization":null,"alias":{}}`,
+		"account.registered":   `"zoe"`,
+	} {
+		if e, err := ReadEvent(kind, []byte(stored)); err == nil || e != nil || !strings.Contains(err.Error(), kind) {
+			t.Errorf("%s %s is read as %v, %v", kind, stored, e, err)
+		}
+	}
+}
+
+// Only the standard library, and of it nothing that Decide could read behind its
+// arguments' back: no files, no network, no log, no context, no clock, no dice.
+func TestImports(t *testing.T) {
+	refused := []string{"os", "io/fs", "net", "net/http", "log", "log/slog", "context", "math/rand", "math/rand/v2", "sync", "unsafe", "reflect", "database/sql", "runtime", "syscall"}
+	for name, file := range sources(t) {
+		for _, spec := range file.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, _, _ := strings.Cut(path, "/")
+			if strings.Contains(first, ".") || first == "jeton" || first == "C" {
+				t.Errorf("%s imports %s: the domain imports the standard library only", name, path)
+			}
+			if slices.Contains(refused, path) {
+				t.Errorf("%s imports %s: Decide, Evolve and Check read nothing but their arguments", name, path)
+			}
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			from, ok := s.X.(*ast.Ident)
+			if ok && from.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "Sleep", "After", "Tick", "NewTimer", "Local"}, s.Sel.Name) {
+				t.Errorf("%s asks the clock: time.%s", name, s.Sel.Name)
+			}
+			return true
+		})
+	}
+}
+
+// sources are the files of the package that are no tests.
+func sources(t *testing.T) map[string]*ast.File {
+	t.Helper()
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]*ast.File{}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		if files[name], err = parser.ParseFile(gotoken.NewFileSet(), name, nil, parser.SkipObjectResolution); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(files) == 0 {
+		t.Fatal("no sources")
+	}
+	return files
+}
+
+func receiver(f *ast.FuncDecl) string {
+	of := f.Recv.List[0].Type
+	if star, ok := of.(*ast.StarExpr); ok {
+		of = star.X
+	}
+	return of.(*ast.Ident).Name
+}
+
+// returned is the text that a Kind method consists of.
+func returned(t *testing.T, file string, f *ast.FuncDecl) string {
+	t.Helper()
+	if len(f.Body.List) == 1 {
+		if r, ok := f.Body.List[0].(*ast.ReturnStmt); ok && len(r.Results) == 1 {
+			if text, ok := r.Results[0].(*ast.BasicLit); ok {
+				kind, err := strconv.Unquote(text.Value)
+				if err == nil {
+					return kind
+				}
+			}
+		}
+	}
+	t.Fatalf("%s: %s.Kind does more than to return a text", file, receiver(f))
+	return ""
+}
+
+func typeName(e Event) string { return fmt.Sprintf("%T", e) }
