@@ -80,8 +80,9 @@ func parseID(text string) (id ID, ok bool) {
 
 func (id ID) String() string { return string(id.letters()) }
 
-func (id ID) letters() []byte {
-	text := make([]byte, 0, idLetters)
+func (id ID) letters() []byte { return id.append(make([]byte, 0, idLetters)) }
+
+func (id ID) append(text []byte) []byte {
 	for half := range 2 {
 		var bits uint64
 		for i := range 5 {
@@ -99,6 +100,9 @@ func (id ID) IsZero() bool { return id == ID{} }
 
 // MarshalText writes the ID for JSON and logs.
 func (id ID) MarshalText() ([]byte, error) { return id.letters(), nil }
+
+// AppendText is MarshalText without a copy.
+func (id ID) AppendText(text []byte) ([]byte, error) { return id.append(text), nil }
 
 // UnmarshalText is the way back.
 func (id *ID) UnmarshalText(text []byte) error {
@@ -125,6 +129,11 @@ func (id CommandID) IsZero() bool { return id == CommandID{} }
 // MarshalText writes 32 hexadecimal digits.
 func (id CommandID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
 
+// AppendText is MarshalText without a copy.
+func (id CommandID) AppendText(text []byte) ([]byte, error) {
+	return hex.AppendEncode(text, id[:]), nil
+}
+
 // UnmarshalText is the way back.
 func (id *CommandID) UnmarshalText(text []byte) error { return unhex(id[:], text) }
 
@@ -138,6 +147,9 @@ func (h Hash) IsZero() bool { return h == Hash{} }
 
 // MarshalText writes 64 hexadecimal digits.
 func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
+
+// AppendText is MarshalText without a copy.
+func (h Hash) AppendText(text []byte) ([]byte, error) { return hex.AppendEncode(text, h[:]), nil }
 
 // UnmarshalText is the way back.
 func (h *Hash) UnmarshalText(text []byte) error { return unhex(h[:], text) }

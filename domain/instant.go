@@ -40,8 +40,11 @@ func (i Instant) String() string {
 }
 
 // MarshalText writes RFC 3339 in UTC.
-func (i Instant) MarshalText() ([]byte, error) {
-	return i.Time().AppendFormat(nil, instantLayout), nil
+func (i Instant) MarshalText() ([]byte, error) { return i.AppendText(nil) }
+
+// AppendText is MarshalText without a copy.
+func (i Instant) AppendText(text []byte) ([]byte, error) {
+	return i.Time().AppendFormat(text, instantLayout), nil
 }
 
 // UnmarshalText reads RFC 3339. A date that the calendar does not have, such as

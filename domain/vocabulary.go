@@ -10,7 +10,7 @@ import (
 // its meaning is a new kind. A field may be added while old events still mean
 // what they meant; a field that narrows what an event allows needs a new kind,
 // because a reader from before would not see it.
-var vocabulary = map[string]func([]byte) (Event, error){
+var vocabulary = map[string]func(func(into any) error) (Event, error){
 	"account.registered":   read[AccountRegistered],
 	"operator.named":       read[OperatorNamed],
 	"operator.dismissed":   read[OperatorDismissed],
@@ -27,23 +27,30 @@ var vocabulary = map[string]func([]byte) (Event, error){
 	"token.revoked":        read[TokenRevoked],
 }
 
-// ReadEvent reads a stored event. A kind that is not in the vocabulary is an
-// error that stops the reader: it was written by a younger version, and skipping
-// it could bring a revoked token back.
+// ReadEvent reads the JSON of a stored event.
 func ReadEvent(kind string, data []byte) (Event, error) {
+	return DecodeEvent(kind, func(into any) error { return json.Unmarshal(data, into) })
+}
+
+// DecodeEvent reads a stored event with a decoder of the caller's. A kind that is
+// not in the vocabulary is an error that stops the reader: it was written by a
+// younger version, and skipping it could bring a revoked token back.
+func DecodeEvent(kind string, decode func(into any) error) (Event, error) {
 	read, known := vocabulary[kind]
 	if !known {
 		return nil, fmt.Errorf("event kind %q is unknown: it needs a newer version of this program", clip(kind))
 	}
-	event, err := read(data)
+	event, err := read(decode)
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", kind, err)
 	}
 	return event, nil
 }
 
-func read[E Event](data []byte) (Event, error) {
+func read[E Event](decode func(into any) error) (Event, error) {
 	var e E
-	err := json.Unmarshal(data, &e)
-	return e, err
+	if err := decode(&e); err != nil {
+		return nil, err
+	}
+	return e, nil
 }

@@ -3,8 +3,11 @@ package eventstore
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
+	"errors"
 	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"jeton/domain"
 )
@@ -20,7 +23,9 @@ const commitVersion = 1
 //	 "before":"<SHA-256 of the boundary's commit before>",
 //	 "events":[{"kind":"token.issued","data":{…}}]}
 //
-// What is empty is left out.
+// What is empty is left out. It is read and written with what is to become
+// encoding/json/v2, which takes a third of the time: starting means reading
+// every commit there ever was.
 type envelope struct {
 	V       int                   `json:"v"`
 	ID      domain.CommandID      `json:"id"`
@@ -34,9 +39,50 @@ type envelope struct {
 	Events  []storedEvent         `json:"events"`
 }
 
-type storedEvent struct {
-	Kind string          `json:"kind"`
-	Data json.RawMessage `json:"data"`
+// storedEvent is an event with its kind before it: {"kind":…,"data":…}, in this
+// order, so that one pass reads it.
+type storedEvent struct{ domain.Event }
+
+// MarshalJSONTo is for package json.
+func (e storedEvent) MarshalJSONTo(out *jsontext.Encoder) error {
+	return errors.Join(
+		out.WriteToken(jsontext.BeginObject),
+		out.WriteToken(jsontext.String("kind")), out.WriteToken(jsontext.String(e.Kind())),
+		out.WriteToken(jsontext.String("data")), json.MarshalEncode(out, e.Event),
+		out.WriteToken(jsontext.EndObject),
+	)
+}
+
+// UnmarshalJSONFrom is for package json.
+func (e *storedEvent) UnmarshalJSONFrom(in *jsontext.Decoder) error {
+	if _, err := in.ReadToken(); err != nil {
+		return err
+	}
+	if err := expect(in, "kind"); err != nil {
+		return err
+	}
+	kind, err := in.ReadToken()
+	if err != nil {
+		return err
+	}
+	name := kind.String() // before the next read, which takes the token's bytes
+	if err := expect(in, "data"); err != nil {
+		return err
+	}
+	e.Event, err = domain.DecodeEvent(name, func(into any) error { return json.UnmarshalDecode(in, into) })
+	if err != nil {
+		return err
+	}
+	_, err = in.ReadToken()
+	return err
+}
+
+func expect(in *jsontext.Decoder, name string) error {
+	token, err := in.ReadToken()
+	if err == nil && token.String() != name {
+		err = fmt.Errorf("an event has %q where its %s belongs", token.String(), name)
+	}
+	return err
 }
 
 // Encode is the entry that stores a commit.
@@ -46,11 +92,7 @@ func Encode(c domain.Commit) (Entry, error) {
 		Request: c.Request, Address: c.Address, Intent: c.Intent, Before: c.Before,
 	}
 	for _, e := range c.Events {
-		data, err := json.Marshal(e)
-		if err != nil {
-			return Entry{}, fmt.Errorf("event %s: %w", e.Kind(), err)
-		}
-		stored.Events = append(stored.Events, storedEvent{e.Kind(), data})
+		stored.Events = append(stored.Events, storedEvent{e})
 	}
 	data, err := json.Marshal(stored)
 	return Entry{ID: c.Command, Boundary: c.Boundary, Data: data}, err
@@ -69,10 +111,10 @@ func Decode(r Record) (domain.Commit, error) {
 	if stored.ID != r.ID {
 		return domain.Commit{}, &Damage{r.Position, "the commit inside has another id than its message"}
 	}
-	return stored.commit(r)
+	return stored.commit(r), nil
 }
 
-func (stored envelope) commit(r Record) (domain.Commit, error) {
+func (stored envelope) commit(r Record) domain.Commit {
 	c := domain.Commit{
 		Meta: domain.Meta{
 			Position: r.Position, Command: stored.ID, Time: stored.At, Organization: stored.Org,
@@ -83,13 +125,9 @@ func (stored envelope) commit(r Record) (domain.Commit, error) {
 		Events:   make([]domain.Event, len(stored.Events)),
 	}
 	for i, e := range stored.Events {
-		event, err := domain.ReadEvent(e.Kind, e.Data)
-		if err != nil {
-			return c, fmt.Errorf("commit %d: %w", r.Position, err)
-		}
-		c.Events[i] = event
+		c.Events[i] = e.Event
 	}
-	return c, nil
+	return c
 }
 
 // Sum is what the boundary's next commit names as the one before it.
