@@ -26,8 +26,11 @@ type Meta struct {
 	// that are about the directory only.
 	Organization OrganizationID
 	Actor        Actor
-	Request      string // request id, as the transport knows it
-	Address      string // where the request came from, as far as the transport can tell
+	// Home is the organization that the actor's token belongs to, found by the
+	// token itself. Commands above organizations ask for it; it is not stored.
+	Home    OrganizationID
+	Request string // request id, as the transport knows it
+	Address string // where the request came from, as far as the transport can tell
 	// Intent is a hash of the request behind an idempotency key, so that the key
 	// cannot be used for something else. Zero: no key was given.
 	Intent CommandID

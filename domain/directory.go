@@ -13,7 +13,8 @@ type Directory struct {
 	AccountNumbers map[Position]AccountID
 	Emails         map[string]AccountID // by emailKey
 
-	Operators map[AccountID]bool
+	// Operators are known by the organization they operate from; see AuthorizeOperator.
+	Operators map[AccountID]OrganizationID
 }
 
 // Entry is an organization as the directory lists it.
@@ -31,7 +32,7 @@ func NewDirectory() *Directory {
 		Accounts:       map[AccountID]Account{},
 		AccountNumbers: map[Position]AccountID{},
 		Emails:         map[string]AccountID{},
-		Operators:      map[AccountID]bool{},
+		Operators:      map[AccountID]OrganizationID{},
 	}
 }
 
@@ -56,7 +57,7 @@ func (c Found) Decide(d *Directory, m Meta) ([]Event, error) {
 	if err := checkEmail("email", c.Email); err != nil {
 		return nil, err
 	}
-	before := []Event{AccountRegistered{c.Account, c.Email}, OperatorNamed{c.Account}}
+	before := []Event{AccountRegistered{c.Account, c.Email}, OperatorNamed{c.Account, c.Organization}}
 	return d.create(before, c.Organization, c.Alias, c.Name, c.Account, c.First, m)
 }
 
@@ -72,7 +73,7 @@ type CreateOrganization struct {
 
 // Decide refuses whoever is no operator, and an alias that is or was taken.
 func (c CreateOrganization) Decide(d *Directory, m Meta) ([]Event, error) {
-	if err := d.AuthorizeOperator(m.Actor); err != nil {
+	if err := d.AuthorizeOperator(m.Actor, m.Home); err != nil {
 		return nil, err
 	}
 	owner, before, err := c.owner(d, m)
@@ -112,9 +113,13 @@ func (d *Directory) create(before []Event, id OrganizationID, alias, name string
 	return append(before, OrganizationCreated{id, alias, name}, MemberAdded{owner, Owner}, issued), nil
 }
 
-// AuthorizeOperator refuses everybody but an operator who came in person.
-func (d *Directory) AuthorizeOperator(a Actor) error {
-	if a.Kind != ActorMember || !d.Operators[a.Account] {
+// AuthorizeOperator refuses everybody but an operator who shows a personal token
+// of the organization they operate from. A token that they hold elsewhere is not
+// enough: whoever administers that organization may have made it, as the first
+// token of a member they added, and would be an operator with it.
+func (d *Directory) AuthorizeOperator(a Actor, home OrganizationID) error {
+	from, named := d.Operators[a.Account]
+	if a.Kind != ActorMember || !named || home.IsZero() || from != home {
 		return Refuse(ErrDenied, "only an operator of the platform may do this", "ask an operator")
 	}
 	return nil

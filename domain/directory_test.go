@@ -23,14 +23,14 @@ func TestFound(t *testing.T) {
 		"found": {
 			when: found, by: system,
 			then: []Event{
-				AccountRegistered{zoe, "zoe@example.org"}, OperatorNamed{zoe},
+				AccountRegistered{zoe, "zoe@example.org"}, OperatorNamed{zoe, beta},
 				OrganizationCreated{beta, "beta", "Beta"}, MemberAdded{zoe, Owner}, firstIssued(zoe),
 			},
 		},
 		"the first token ends when it was asked to": {
 			when: with(func(c *Found) { c.First.Expires = tomorrow }), by: system,
 			then: []Event{
-				AccountRegistered{zoe, "zoe@example.org"}, OperatorNamed{zoe},
+				AccountRegistered{zoe, "zoe@example.org"}, OperatorNamed{zoe, beta},
 				OrganizationCreated{beta, "beta", "Beta"}, MemberAdded{zoe, Owner},
 				TokenIssued{token("first"), Personal, zoe, "first token", "", hashOf("first"), tomorrow},
 			},
@@ -90,7 +90,7 @@ func TestCreateOrganization(t *testing.T) {
 			then: []Event{created, MemberAdded{ann, Owner}, firstIssued(ann)},
 		},
 		"another operator creates": {
-			given: []Event{OperatorNamed{mia}},
+			given: []Event{OperatorNamed{mia, acme}},
 			when:  create, by: byMia,
 			then: []Event{AccountRegistered{zoe, "zoe@example.org"}, created, MemberAdded{zoe, Owner}, firstIssued(zoe)},
 		},
@@ -100,7 +100,7 @@ func TestCreateOrganization(t *testing.T) {
 			err: ErrDenied, says: "only an operator",
 		},
 		"an operator who was dismissed does not": {
-			given: []Event{OperatorNamed{mia}, OperatorDismissed{ann}},
+			given: []Event{OperatorNamed{mia, acme}, OperatorDismissed{ann}},
 			when:  create,
 			err:   ErrDenied, says: "only an operator",
 		},
@@ -223,10 +223,10 @@ func TestDirectoryFindsWhatItLists(t *testing.T) {
 // What is about tokens and members alone leaves the directory as it is.
 func TestDirectoryKeepsOutOfOrganizations(t *testing.T) {
 	d := platformAfter(all(joined(zoe, Owner), TokenRevoked{Token: robot}, MemberRemoved{Account: ann})...)
-	if len(d.Accounts) != 1 || len(d.Organizations) != 1 || !d.Operators[ann] {
+	if len(d.Accounts) != 1 || len(d.Organizations) != 1 || d.Operators[ann] != acme {
 		t.Errorf("directory is %v", d)
 	}
-	o := acmeAfter(AccountRegistered{zoe, "zoe@example.org"}, OperatorNamed{zoe})
+	o := acmeAfter(AccountRegistered{zoe, "zoe@example.org"}, OperatorNamed{zoe, acme})
 	if len(o.Members) != 4 || o.Version != 3 {
 		t.Errorf("organization is %v", o)
 	}

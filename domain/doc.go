@@ -30,7 +30,7 @@
 // waiting; as arrays they are none. What people read (names, descriptions) lives
 // in the events and in the SQL views.
 //
-// To add a rule: a command with Permission and Decide in its noun's file, its
+// To add a rule: a command with Decide in its noun's file, its
 // events with Evolve beside it, their kinds in vocabulary.go, scenarios in the
 // noun's test, a golden sample in testdata.
 package domain

@@ -11,7 +11,7 @@ type Instant int64
 const instantLayout = "2006-01-02T15:04:05.999Z07:00"
 
 // lastInstant is the end of the year 9999, the last that RFC 3339 can write.
-var lastInstant = At(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC))
+var lastInstant = At(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)) - 1
 
 // At cuts t to milliseconds.
 func At(t time.Time) Instant {
@@ -54,6 +54,8 @@ func (i *Instant) UnmarshalText(text []byte) error {
 	if err != nil {
 		return Refuse(ErrInvalid, "%q is not a time in RFC 3339", "write it like 2027-11-22T12:00:00Z", clip(string(text)))
 	}
-	*i = At(t)
+	if *i = At(t); *i == 0 && !t.IsZero() {
+		return Refuse(ErrInvalid, "1970 began at no moment that is known here", "leave it out")
+	}
 	return nil
 }

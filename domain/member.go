@@ -184,7 +184,7 @@ func (c RemoveMember) Decide(o *Organization, m Meta) ([]Event, error) {
 func (o *Organization) revokeAllOf(account AccountID) (events []Event) {
 	for id, t := range o.Tokens {
 		if t.Kind == Personal && t.Holder == account && !t.Revoked {
-			events = append(events, TokenRevoked{id, "its holder left the organization"})
+			events = append(events, TokenRevoked{id, "its holder is no longer a member"})
 		}
 	}
 	slices.SortFunc(events, func(a, b Event) int {

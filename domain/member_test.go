@@ -310,7 +310,7 @@ func TestUpdateMember(t *testing.T) {
 }
 
 func TestRemoveMember(t *testing.T) {
-	const left = "its holder left the organization"
+	const left = "its holder is no longer a member"
 	run(t, acmeAfter, tenantScenarios{
 		"with their one token": {
 			when: RemoveMember{Account: mia, Reason: "left"},

@@ -1,6 +1,8 @@
 package domain
 
-// NameOperator lets a person make organizations. Operators name each other.
+// NameOperator lets a person make organizations. Operators name each other, and
+// all operate from the organization of whoever named them: the person must be,
+// or become, a member there.
 type NameOperator struct {
 	Email   string
 	Account AccountID // for a person who has no account yet
@@ -8,17 +10,17 @@ type NameOperator struct {
 
 // Decide names the operator unless they are one.
 func (c NameOperator) Decide(d *Directory, m Meta) ([]Event, error) {
-	if err := d.AuthorizeOperator(m.Actor); err != nil {
+	if err := d.AuthorizeOperator(m.Actor, m.Home); err != nil {
 		return nil, err
 	}
 	if err := checkEmail("email", c.Email); err != nil {
 		return nil, err
 	}
 	account, events := d.account(c.Email, c.Account)
-	if d.Operators[account] {
+	if d.Operators[account] == m.Home {
 		return nil, nil
 	}
-	return append(events, OperatorNamed{account}), nil
+	return append(events, OperatorNamed{account, m.Home}), nil
 }
 
 // DismissOperator takes that right away. The last operator stays.
@@ -26,10 +28,10 @@ type DismissOperator struct{ Account AccountID }
 
 // Decide refuses to dismiss the last operator, and who is none.
 func (c DismissOperator) Decide(d *Directory, m Meta) ([]Event, error) {
-	if err := d.AuthorizeOperator(m.Actor); err != nil {
+	if err := d.AuthorizeOperator(m.Actor, m.Home); err != nil {
 		return nil, err
 	}
-	if !d.Operators[c.Account] {
+	if _, named := d.Operators[c.Account]; !named {
 		return nil, Refuse(ErrNotFound, "there is no such operator", "look at the list of operators")
 	}
 	if len(d.Operators) == 1 {
@@ -38,16 +40,18 @@ func (c DismissOperator) Decide(d *Directory, m Meta) ([]Event, error) {
 	return []Event{OperatorDismissed{c.Account}}, nil
 }
 
-// OperatorNamed says that a person may make organizations.
+// OperatorNamed says that a person may make organizations, with a personal token
+// of the organization named here.
 type OperatorNamed struct {
-	Account AccountID `json:"account"`
+	Account      AccountID      `json:"account"`
+	Organization OrganizationID `json:"organization"`
 }
 
 // Kind is stored.
 func (OperatorNamed) Kind() string { return "operator.named" }
 
 // EvolveDirectory adds the operator.
-func (e OperatorNamed) EvolveDirectory(d *Directory, _ Meta) { d.Operators[e.Account] = true }
+func (e OperatorNamed) EvolveDirectory(d *Directory, _ Meta) { d.Operators[e.Account] = e.Organization }
 
 // OperatorDismissed says that they may no longer.
 type OperatorDismissed struct {

@@ -6,24 +6,28 @@ func TestNameOperator(t *testing.T) {
 	run(t, platformAfter, directoryScenarios{
 		"somebody new": {
 			when: NameOperator{"zoe@example.org", zoe},
-			then: []Event{AccountRegistered{zoe, "zoe@example.org"}, OperatorNamed{zoe}},
+			then: []Event{AccountRegistered{zoe, "zoe@example.org"}, OperatorNamed{zoe, acme}},
 		},
 		"somebody known, in another case": {
 			given: []Event{AccountRegistered{mia, "mia@example.org"}},
 			when:  NameOperator{"MIA@example.org", zoe},
-			then:  []Event{OperatorNamed{mia}},
+			then:  []Event{OperatorNamed{mia, acme}},
 		},
 		"an operator": {
 			when: NameOperator{"ann@example.org", zoe},
 		},
 		"somebody who was one": {
-			given: []Event{AccountRegistered{mia, "mia@example.org"}, OperatorNamed{mia}, OperatorDismissed{mia}},
+			given: []Event{AccountRegistered{mia, "mia@example.org"}, OperatorNamed{mia, acme}, OperatorDismissed{mia}},
 			when:  NameOperator{"mia@example.org", zoe},
-			then:  []Event{OperatorNamed{mia}},
+			then:  []Event{OperatorNamed{mia, acme}},
 		},
 		"by an owner who is none": {
 			given: []Event{MemberRoleChanged{mia, Owner}},
 			when:  NameOperator{"mia@example.org", mia}, by: byMia,
+			err: ErrDenied, says: "only an operator",
+		},
+		"by an operator with a token that another organization gave them": {
+			when: NameOperator{"zoe@example.org", zoe}, home: OrganizationID{named("globex")},
 			err: ErrDenied, says: "only an operator",
 		},
 		"by a program": {
@@ -44,12 +48,12 @@ func TestNameOperator(t *testing.T) {
 func TestDismissOperator(t *testing.T) {
 	run(t, platformAfter, directoryScenarios{
 		"another": {
-			given: []Event{OperatorNamed{mia}},
+			given: []Event{OperatorNamed{mia, acme}},
 			when:  DismissOperator{mia},
 			then:  []Event{OperatorDismissed{mia}},
 		},
 		"oneself": {
-			given: []Event{OperatorNamed{mia}},
+			given: []Event{OperatorNamed{mia, acme}},
 			when:  DismissOperator{ann},
 			then:  []Event{OperatorDismissed{ann}},
 		},
@@ -58,7 +62,7 @@ func TestDismissOperator(t *testing.T) {
 			err:  ErrState, says: "last operator",
 		},
 		"the last, after another was dismissed": {
-			given: []Event{OperatorNamed{mia}, OperatorDismissed{mia}},
+			given: []Event{OperatorNamed{mia, acme}, OperatorDismissed{mia}},
 			when:  DismissOperator{ann},
 			err:   ErrState, says: "last operator",
 		},
@@ -67,22 +71,22 @@ func TestDismissOperator(t *testing.T) {
 			err:  ErrNotFound, says: "no such operator",
 		},
 		"who is one no longer": {
-			given: []Event{OperatorNamed{mia}, OperatorDismissed{mia}},
+			given: []Event{OperatorNamed{mia, acme}, OperatorDismissed{mia}},
 			when:  DismissOperator{mia},
 			err:   ErrNotFound, says: "no such operator",
 		},
 		"by who is none": {
-			given: []Event{OperatorNamed{mia}},
+			given: []Event{OperatorNamed{mia, acme}},
 			when:  DismissOperator{mia}, by: byBob,
 			err: ErrDenied, says: "only an operator",
 		},
 		"by who was dismissed": {
-			given: []Event{OperatorNamed{mia}, OperatorDismissed{ann}},
+			given: []Event{OperatorNamed{mia, acme}, OperatorDismissed{ann}},
 			when:  DismissOperator{mia},
 			err:   ErrDenied, says: "only an operator",
 		},
 		"by a program": {
-			given: []Event{OperatorNamed{mia}},
+			given: []Event{OperatorNamed{mia, acme}},
 			when:  DismissOperator{mia}, by: Actor{Kind: ActorToken, Account: ann, Token: robot},
 			err: ErrDenied, says: "only an operator",
 		},

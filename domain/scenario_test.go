@@ -38,7 +38,7 @@ var (
 	// acmeBegins is one commit, at position 1. What a scenario is given follows,
 	// an event to a commit, from position 2.
 	acmeBegins = []Event{
-		AccountRegistered{ann, "Ann@example.org"}, OperatorNamed{ann},
+		AccountRegistered{ann, "Ann@example.org"}, OperatorNamed{ann, acme},
 		OrganizationCreated{acme, "acme", "Acme"},
 		MemberAdded{ann, Owner}, issued(tokenOf(ann), ann, "first token"),
 		MemberAdded{bob, Admin}, issued(tokenOf(bob), bob, "first token"),
@@ -100,6 +100,7 @@ type scenario[State any] struct {
 	given []Event
 	when  command[State]
 	by    Actor
+	home  OrganizationID // of the token that is shown; zero: acme
 	at    Instant
 	then  []Event
 	err   error
@@ -160,9 +161,12 @@ func run[State state](t *testing.T, after func(...Event) State, scenarios map[st
 }
 
 func (s scenario[State]) meta() Meta {
-	m := Meta{Organization: acme, Actor: s.by, Time: s.at}
+	m := Meta{Organization: acme, Actor: s.by, Home: s.home, Time: s.at}
 	if m.Actor == (Actor{}) {
 		m.Actor = byAnn
+	}
+	if m.Home.IsZero() {
+		m.Home = acme
 	}
 	if m.Time == 0 {
 		m.Time = today

@@ -96,6 +96,14 @@ func (o *Organization) free(holder AccountID, name string, now Instant) error {
 	return nil
 }
 
+// unused refuses an id that a token has or had, and a token without a secret.
+func (o *Organization) unused(id TokenID, hash Hash) error {
+	if _, known := o.Tokens[id]; known || id.IsZero() || hash.IsZero() {
+		return Refuse(ErrExists, "that is not the id and hash of a new token", "draw a new secret")
+	}
+	return nil
+}
+
 func (o *Organization) token(id TokenID) (Token, error) {
 	t, known := o.Tokens[id]
 	if !known {
@@ -121,6 +129,9 @@ type IssueToken struct {
 func (c IssueToken) Decide(o *Organization, m Meta) ([]Event, error) {
 	holder, err := c.holder(o, m)
 	if err != nil {
+		return nil, err
+	}
+	if err := o.unused(c.Token, c.Hash); err != nil {
 		return nil, err
 	}
 	if err := checkName("name", c.Name); err != nil {
@@ -180,6 +191,9 @@ type FirstToken struct {
 const firstTokenName = "first token"
 
 func (f FirstToken) issue(o *Organization, holder AccountID, m Meta) (TokenIssued, error) {
+	if err := o.unused(f.Token, f.Hash); err != nil {
+		return TokenIssued{}, err
+	}
 	expires, err := expiry(f.Expires, false, m.Time)
 	return TokenIssued{f.Token, Personal, holder, firstTokenName, "", f.Hash, expires}, err
 }
@@ -251,11 +265,11 @@ func (c RevokeToken) Decide(o *Organization, m Meta) ([]Event, error) {
 	if err := checkLine("reason", c.Reason, MaxReason); err != nil {
 		return nil, err
 	}
-	if err := unchanged(c.Seen, t.Changed); err != nil {
-		return nil, err
-	}
 	if t.Revoked {
 		return nil, nil
+	}
+	if err := unchanged(c.Seen, t.Changed); err != nil {
+		return nil, err
 	}
 	return []Event{TokenRevoked{c.Token, c.Reason}}, nil
 }

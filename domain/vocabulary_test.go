@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write the golden samples again")
 // sample is added to, never changed: somewhere it is on disk.
 var samples = map[string]Event{
 	"account.registered":   AccountRegistered{zoe, "Zoë@example.org"},
-	"operator.named":       OperatorNamed{ann},
+	"operator.named":       OperatorNamed{ann, acme},
 	"operator.dismissed":   OperatorDismissed{ann},
 	"organization.created": OrganizationCreated{acme, "acme", "Acme & Söhne"},
 	"organization.renamed": OrganizationRenamed{`Acme "Works" <1>`},

@@ -22,6 +22,7 @@ type boundary[State any] struct {
 	state State
 	last  domain.Position // of the boundary's last commit
 	sum   domain.Hash     // of its bytes
+	time  domain.Instant  // when it was decided
 	keys  []key           // oldest first
 }
 
@@ -62,7 +63,7 @@ func (b *boundary[State]) take(c domain.Commit, sum domain.Hash, evolve func(Sta
 		return &eventstore.Damage{Position: c.Position, What: "the commit names another one before it than the log has"}
 	}
 	evolve(b.state)
-	b.last, b.sum = c.Position, sum
+	b.last, b.sum, b.time = c.Position, sum, c.Time
 	b.remember(c)
 	return nil
 }

@@ -40,7 +40,10 @@ func (m *Model) Execute(ctx context.Context, meta domain.Meta, command domain.Or
 // ExecuteDirectory is Execute for what is above organizations. meta.Organization
 // is the organization that the command creates, if it creates one.
 func (m *Model) ExecuteDirectory(ctx context.Context, meta domain.Meta, command domain.DirectoryCommand) (Outcome, error) {
-	return execute(ctx, m, m.directory, meta, command.Decide)
+	return execute(ctx, m, m.directory, meta, func(d *domain.Directory, meta domain.Meta) ([]domain.Event, error) {
+		meta.Home = m.home(meta.Actor)
+		return command.Decide(d, meta)
+	})
 }
 
 func execute[State any](ctx context.Context, m *Model, b *boundary[State], meta domain.Meta, decide func(State, domain.Meta) ([]domain.Event, error)) (Outcome, error) {
@@ -76,7 +79,7 @@ func (b *boundary[State]) decide(m *Model, meta domain.Meta, decide func(State, 
 	}
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	meta.Time = domain.At(m.now())
+	meta.Time = max(domain.At(m.now()), b.time) // a clock that is set back does not revive what has expired
 	o.Commit = domain.Commit{Meta: meta, Boundary: b.name, Before: b.sum}
 	if at, err := b.replay(meta); err != nil || at != 0 {
 		o.Position, o.Replayed = at, true

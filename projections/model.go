@@ -273,7 +273,22 @@ func (m *Model) Operators() []domain.AccountID {
 func (m *Model) AllowsOperator(a domain.Actor) error {
 	m.directory.mu.RLock()
 	defer m.directory.mu.RUnlock()
-	return m.directory.state.AuthorizeOperator(a)
+	return m.directory.state.AuthorizeOperator(a, m.home(a))
+}
+
+// home is the organization in which the actor may act at all: the one that the
+// token they show belongs to, as long as it is live and theirs. None: zero.
+func (m *Model) home(a domain.Actor) domain.OrganizationID {
+	t := m.tenantOf(a.Token)
+	if t == nil {
+		return domain.OrganizationID{}
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.state.Rights(a, domain.At(m.now())) == 0 {
+		return domain.OrganizationID{}
+	}
+	return t.state.ID
 }
 
 // Allows refuses the actor who lacks the permission in the organization now. An
@@ -292,6 +307,21 @@ func (m *Model) Member(org domain.OrganizationID, id domain.AccountID) (member d
 func (m *Model) Token(org domain.OrganizationID, id domain.TokenID) (t domain.Token, known bool) {
 	_ = m.read(org, func(o *domain.Organization) error { t, known = o.Tokens[id]; return nil })
 	return t, known
+}
+
+// TokenNumbered is the token of an organization that has a number. It looks at
+// all of them: it is for the few who have no id.
+func (m *Model) TokenNumbered(org domain.OrganizationID, number domain.Position) (id domain.TokenID, known bool) {
+	_ = m.read(org, func(o *domain.Organization) error {
+		for candidate, t := range o.Tokens {
+			if t.Number == number {
+				id, known = candidate, true
+				break
+			}
+		}
+		return nil
+	})
+	return id, known
 }
 
 // Profile is what the model knows of an organization itself.
