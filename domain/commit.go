@@ -31,8 +31,11 @@ type Meta struct {
 	Home    OrganizationID
 	Request string // request id, as the transport knows it
 	Address string // where the request came from, as far as the transport can tell
-	// Intent is a hash of the request behind an idempotency key, so that the key
-	// cannot be used for something else. Zero: no key was given.
+	// Key is a hash of an idempotency key and of who gave it: within a day the
+	// same key makes one commit. Zero: none was given.
+	Key CommandID
+	// Intent is a hash of the request behind the key, so that the key cannot be
+	// used for something else.
 	Intent CommandID
 }
 

@@ -19,7 +19,7 @@ const commitVersion = 1
 //
 //	{"v":1,"id":"<command id>","org":"<organization>","at":"<RFC 3339>",
 //	 "by":{"kind":"member","account":"…","token":"…"},"req":"<request id>",
-//	 "ip":"<address>","intent":"<hash of the request behind an idempotency key>",
+//	 "ip":"<address>","key":"<hash of an idempotency key>","intent":"<hash of the request behind it>",
 //	 "before":"<SHA-256 of the boundary's commit before>",
 //	 "events":[{"kind":"token.issued","data":{…}}]}
 //
@@ -34,6 +34,7 @@ type envelope struct {
 	By      domain.Actor          `json:"by"`
 	Request string                `json:"req,omitempty"`
 	Address string                `json:"ip,omitempty"`
+	Key     domain.CommandID      `json:"key,omitzero"`
 	Intent  domain.CommandID      `json:"intent,omitzero"`
 	Before  domain.Hash           `json:"before,omitzero"`
 	Events  []storedEvent         `json:"events"`
@@ -89,7 +90,7 @@ func expect(in *jsontext.Decoder, name string) error {
 func Encode(c domain.Commit) (Entry, error) {
 	stored := envelope{
 		V: commitVersion, ID: c.Command, Org: c.Organization, At: c.Time, By: c.Actor,
-		Request: c.Request, Address: c.Address, Intent: c.Intent, Before: c.Before,
+		Request: c.Request, Address: c.Address, Key: c.Key, Intent: c.Intent, Before: c.Before,
 	}
 	for _, e := range c.Events {
 		stored.Events = append(stored.Events, storedEvent{e})
@@ -118,7 +119,7 @@ func (stored envelope) commit(r Record) domain.Commit {
 	c := domain.Commit{
 		Meta: domain.Meta{
 			Position: r.Position, Command: stored.ID, Time: stored.At, Organization: stored.Org,
-			Actor: stored.By, Request: stored.Request, Address: stored.Address, Intent: stored.Intent,
+			Actor: stored.By, Request: stored.Request, Address: stored.Address, Key: stored.Key, Intent: stored.Intent,
 		},
 		Boundary: r.Boundary,
 		Before:   stored.Before,

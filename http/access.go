@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 
 	"jeton/domain"
@@ -15,8 +17,8 @@ import (
 // access is who may call a route. The zero value admits nobody.
 type access struct {
 	who    who
-	needs  domain.Permission // for inside
-	tokens func(*http.Request) []string
+	needs  []domain.Permission // for inside: one of them, or none is needed
+	tokens func(*http.Request) ([]string, error)
 }
 
 type who uint8
@@ -33,12 +35,13 @@ var (
 	open      = access{who: anybody}
 	signedIn  = access{who: bearer, tokens: bearerTokens}
 	operators = access{who: operator, tokens: bearerTokens}
+	insiders  = access{who: inside, tokens: bearerTokens} // whatever they may do
 )
 
-// allowed admits callers of the organization in the path who have the
-// permission. Commands decide the finer rules again.
-func allowed(p domain.Permission) access {
-	return access{who: inside, needs: p, tokens: bearerTokens}
+// allowed admits callers of the organization in the path who have one of the
+// permissions. Commands decide the finer rules again.
+func allowed(oneOf ...domain.Permission) access {
+	return access{who: inside, needs: oneOf, tokens: bearerTokens}
 }
 
 // Caller is who sent a request, after the door has looked at what they showed.
@@ -72,7 +75,7 @@ var (
 // admit settles who calls, or why they may not.
 func (s *Server) admit(r *http.Request, a access) (Caller, error) {
 	c := Caller{Request: requestID(r), Address: s.address(r)}
-	if inURL(r) {
+	if inURL(r.URL) {
 		return c, errTokenInURL
 	}
 	if a.who == anybody {
@@ -81,7 +84,11 @@ func (s *Server) admit(r *http.Request, a access) (Caller, error) {
 	if a.who == nobody {
 		return c, domain.Refuse(domain.ErrDenied, "nobody may call this", "")
 	}
-	text, err := one(a.tokens(r))
+	shown, err := a.tokens(r)
+	if err != nil {
+		return c, err
+	}
+	text, err := one(shown)
 	if err != nil {
 		return c, err
 	}
@@ -105,18 +112,31 @@ func (s *Server) authorize(r *http.Request, a access, c Caller) error {
 		if !known || org != c.Organization {
 			return domain.Refuse(domain.ErrNotFound, "there is no such organization", "check its alias or number, and whether your token is bound to it")
 		}
-		if a.needs != domain.NoPermission && !c.Granted.Has(a.needs) {
-			return s.Model.Allows(org, c.Actor(), a.needs)
-		}
-		return nil
+		return a.permit(c.Granted)
 	}
 	return domain.Refuse(domain.ErrDenied, "nobody may call this", "")
+}
+
+// permit refuses whoever has none of the permissions that are needed.
+func (a access) permit(granted domain.Permissions) error {
+	if len(a.needs) == 0 || slices.ContainsFunc(a.needs, granted.Has) {
+		return nil
+	}
+	return domain.Refuse(domain.ErrDenied, "this needs the permission %s", "ask an administrator of the organization", a.permissions())
+}
+
+func (a access) permissions() string {
+	names := make([]string, len(a.needs))
+	for i, p := range a.needs {
+		names[i] = p.String()
+	}
+	return strings.Join(names, " or ")
 }
 
 // bearerTokens are the tokens in Authorization headers, as RFC 6750 writes them.
 // A header that is none counts as one that is empty, so that it is refused and
 // not overlooked.
-func bearerTokens(r *http.Request) (tokens []string) {
+func bearerTokens(r *http.Request) (tokens []string, _ error) {
 	for _, header := range r.Header["Authorization"] {
 		scheme, token, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(scheme, "Bearer") {
@@ -124,7 +144,10 @@ func bearerTokens(r *http.Request) (tokens []string) {
 		}
 		tokens = append(tokens, token)
 	}
-	return tokens
+	if tokens != nil { // a proxy that speaks to the dialect may have checked the other header
+		tokens = append(tokens, r.Header["Access-Token"]...)
+	}
+	return tokens, nil
 }
 
 // one is the credential that a request carries. The same one in two places is
@@ -141,9 +164,21 @@ func one(tokens []string) (string, error) {
 	return tokens[0], nil
 }
 
-// inURL reports whether the request carries a secret in its URL, where proxies
-// and browsers write it down.
-func inURL(r *http.Request) bool { return strings.Contains(r.URL.RawQuery, "jtn_") }
+// inURL reports whether a URL carries a secret, where proxies and browsers write
+// it down.
+func inURL(u *url.URL) bool {
+	if strings.Contains(u.Path, secretBrand) || strings.Contains(u.RawQuery, secretBrand) {
+		return true
+	}
+	if !strings.Contains(u.RawQuery, "%") {
+		return false
+	}
+	query, err := url.QueryUnescape(u.RawQuery)
+	return err == nil && strings.Contains(query, secretBrand)
+}
+
+// secretBrand is how every secret begins; see domain.Secret.
+const secretBrand = "jtn_"
 
 // address is where the request came from. Whoever connects controls
 // X-Forwarded-For, so it is read only from trusted proxies, from its right end,

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"unicode/utf8"
 
 	"jeton/domain"
 	"jeton/projections"
@@ -110,6 +111,12 @@ func decode(r *http.Request, v any) error {
 	if _, err := buffer.ReadFrom(r.Body); err != nil {
 		return unreadable(err)
 	}
+	if v, can := v.(quick); can && v.quick(buffer.Bytes()) {
+		return nil
+	}
+	if !utf8.Valid(buffer.Bytes()) {
+		return problem(400, "malformed", "the body is not UTF-8", "send it as UTF-8")
+	}
 	decoder := json.NewDecoder(buffer)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(v); err != nil {
@@ -126,7 +133,9 @@ func encode(w http.ResponseWriter, v any) error {
 	buffer := buffers.Get().(*bytes.Buffer)
 	buffer.Reset()
 	defer buffers.Put(buffer)
-	if err := json.NewEncoder(buffer).Encode(v); err != nil {
+	if quick, can := v.(quickAnswer); can {
+		buffer.Write(quick.appendJSON(buffer.AvailableBuffer()))
+	} else if err := json.NewEncoder(buffer).Encode(v); err != nil {
 		return err
 	}
 	w.Header()["Content-Type"] = jsonType

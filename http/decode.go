@@ -5,11 +5,47 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 
 	"jeton/domain"
 )
+
+// quick is a request that is asked so often that it reads itself if it is written
+// as programs write it. If it says no it is as it was, and read like any other.
+type quick interface{ quick(body []byte) bool }
+
+// onlyString is the value in an object that begins so, {"key":", and has no other
+// key, no blanks and nothing that is written in another way than it reads.
+func onlyString(body []byte, begin string) (string, bool) {
+	const end = `"}`
+	if len(body) < len(begin)+len(end) || string(body[:len(begin)]) != begin || string(body[len(body)-len(end):]) != end {
+		return "", false
+	}
+	value := body[len(begin) : len(body)-len(end)]
+	for _, c := range value {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return "", false
+		}
+	}
+	return string(value), true
+}
+
+// quickAnswer is an answer that is given so often that it writes itself, exactly
+// as encoding/json would write it.
+type quickAnswer interface{ appendJSON(text []byte) []byte }
+
+// appendString writes a string as encoding/json does.
+func appendString(text []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || strings.IndexByte(`"\\<>&`, c) >= 0 {
+			quoted, _ := json.Marshal(s) // a string can always be written
+			return append(text, quoted...)
+		}
+	}
+	return append(append(append(text, '"'), s...), '"')
+}
 
 // unreadable says why a body could not be read to its end.
 func unreadable(err error) error {
@@ -24,8 +60,11 @@ func unreadable(err error) error {
 func undecodable(err error) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		p := problem(422, "invalid", fmt.Sprintf("a %s stands where a %s belongs", wrong.Value, wrong.Type), "see /api/openapi.json for what is expected")
-		p.Errors = []FieldProblem{{"body." + wrong.Field, "wrong type"}}
+		detail := fmt.Sprintf("%s stands where %s belongs", jsonWord(wrong.Value), goWord(wrong.Type))
+		p := problem(422, "invalid", detail, "see /api/openapi.json for what is expected")
+		if wrong.Field != "" {
+			p.Errors = []FieldProblem{{"body." + wrong.Field, detail}}
+		}
 		return p
 	}
 	if field, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
@@ -36,6 +75,34 @@ func undecodable(err error) error {
 		return p
 	}
 	return problem(400, "malformed", "the body is not JSON", "send a JSON object")
+}
+
+// jsonWord is what people call a JSON value. encoding/json puts numbers behind
+// their word.
+func jsonWord(value string) string {
+	kind, _, _ := strings.Cut(value, " ")
+	switch kind {
+	case "array", "object":
+		return "an " + kind
+	case "bool":
+		return "true or false"
+	}
+	return "a " + kind
+}
+
+// goWord is what people call what fits into a Go type.
+func goWord(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	}
+	return "a positive whole number"
 }
 
 func subject(prefix string, number domain.Position) string {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -71,6 +73,7 @@ var translations = []translation{
 	{eventstore.ErrUnavailable, 503, "log-unavailable", "the log can't be written; nothing was changed", "try again later"},
 	{eventstore.ErrTooLarge, 413, "too-large", "this would change too much at once; nothing was changed", "do it in smaller steps"},
 	{projections.ErrLoading, 503, "loading", "the service is still reading its log", "try again in a moment"},
+	{projections.ErrBehind, 503, "views-unavailable", "lists can't be given now; checks and changes go on", "try again later"},
 	{projections.ErrViews, 503, "views-unavailable", "lists can't be given now; checks and changes go on", "try again later"},
 	{context.DeadlineExceeded, 503, "timeout", "it took too long", "try again later"},
 	{context.Canceled, 499, "canceled", "the request was given up", ""},
@@ -89,10 +92,29 @@ func translate(err error) *Problem {
 	}
 	for _, t := range translations {
 		if errors.Is(err, t.err) {
-			return t.problem(err)
+			return t.problem(err).redacted()
 		}
 	}
 	return problem(500, "internal", "something went wrong here", "tell the operator the request id")
+}
+
+// secretText is what may be a secret in a sentence, or a piece of one.
+var secretText = regexp.MustCompile(secretBrand + `[0-9A-Za-z_]*`)
+
+// redact hides secrets that people have put where none belongs.
+func redact(text string) string {
+	if !strings.Contains(text, secretBrand) {
+		return text
+	}
+	return secretText.ReplaceAllString(text, "[redacted]")
+}
+
+func (p *Problem) redacted() *Problem {
+	p.Detail, p.Next = redact(p.Detail), redact(p.Next)
+	for i, field := range p.Errors {
+		p.Errors[i] = FieldProblem{redact(field.Field), redact(field.Detail)}
+	}
+	return p
 }
 
 func (t translation) problem(err error) *Problem {
@@ -118,32 +140,57 @@ func (t translation) problem(err error) *Problem {
 
 // writeProblem answers with an error.
 func writeProblem(w http.ResponseWriter, p *Problem) {
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	if p.Status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", `Bearer realm="jeton"`)
-	}
-	if p.Status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", "1")
-	}
+	p.head(w.Header(), "application/problem+json")
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // the caller has gone if it fails
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(p.of(w.Header().Get("X-Request-Id"))) // the caller has gone if it fails
+}
+
+// head sets what belongs above an error, in whatever shape it is written.
+func (p *Problem) head(h http.Header, contentType string) {
+	h.Set("Content-Type", contentType)
+	for name, values := range p.GetHeaders() {
+		h[name] = values
+	}
+}
+
+// GetHeaders is what belongs above the error, for huma too.
+func (p *Problem) GetHeaders() http.Header {
+	switch p.Status {
+	case http.StatusUnauthorized:
+		return http.Header{"Www-Authenticate": {`Bearer realm="jeton"`}}
+	case http.StatusServiceUnavailable:
+		return http.Header{"Retry-After": {"1"}}
+	}
+	return nil
+}
+
+// of is the problem as the answer to a request.
+func (p *Problem) of(request string) *Problem {
+	answered := *p
+	answered.RequestID = request
+	return &answered
 }
 
 // Errors that huma finds itself (validation, content type, size) become problems
-// too. huma keeps how to make them in variables of its package.
+// too. huma keeps how to make them, and how strict to be, in variables of its
+// package.
 func init() {
-	huma.NewError = humaProblem
-	huma.NewErrorWithContext = func(_ huma.Context, status int, msg string, errs ...error) huma.StatusError {
-		return humaProblem(status, msg, errs...)
+	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError { return humaProblem(status, msg, errs...) }
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
+		return humaProblem(status, msg, errs...).of(callerOf(ctx.Context()).Request)
 	}
+	huma.ValidateStrictCasing = true
 }
 
 var humaCodes = map[int]string{
-	400: "malformed", 406: "not-acceptable", 408: "timeout", 413: "too-large", 415: "media-type", 422: "invalid", 500: "internal",
+	400: "malformed", 408: "timeout", 413: "too-large", 415: "media-type", 422: "invalid", 500: "internal",
 }
 
-func humaProblem(status int, msg string, errs ...error) huma.StatusError {
+// humaProblem says the first thing that is wrong as a sentence, and lists all. It
+// never repeats a value.
+func humaProblem(status int, msg string, errs ...error) *Problem {
 	p := problem(status, humaCodes[status], msg, "see /api/openapi.json for what is expected")
 	if p.Code == "" {
 		p.Code = fmt.Sprint("http-", status)
@@ -156,8 +203,22 @@ func humaProblem(status int, msg string, errs ...error) huma.StatusError {
 		var detail huma.ErrorDetailer
 		if errors.As(err, &detail) {
 			d := detail.ErrorDetail()
-			p.Errors = append(p.Errors, FieldProblem{d.Location, d.Message})
+			p.Errors = append(p.Errors, FieldProblem{location(d.Location), d.Message})
 		}
 	}
-	return p
+	if len(p.Errors) > 0 {
+		p.Detail = p.Errors[0].Field + ": " + p.Errors[0].Detail
+	}
+	return p.redacted()
+}
+
+// location is where something is wrong. The name of an unknown field is text of
+// the stranger: a long one is left out.
+func location(path string) string {
+	const most = 60
+	if len(path) <= most {
+		return path
+	}
+	kind, _, _ := strings.Cut(path, ".")
+	return kind
 }

@@ -3,8 +3,10 @@ package http
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"net/http"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -26,6 +28,10 @@ type route struct {
 	status  int   // of success; 0: 200
 	quiet   bool  // asked so often that a line in the request log each time would drown it
 	waiting bool  // answers even while the log is being read or is damaged
+
+	// refuse writes errors the way a dialect's clients want them, those of the
+	// door included; nil: writeProblem
+	refuse func(http.ResponseWriter, *Problem)
 }
 
 // bodyLimit is enough for every request of the API.
@@ -38,6 +44,15 @@ func (r route) limit() int64 {
 	return bodyLimit
 }
 
+// fail answers with an error.
+func (r route) fail(w http.ResponseWriter, p *Problem) {
+	if r.refuse != nil {
+		r.refuse(w, p)
+		return
+	}
+	writeProblem(w, p)
+}
+
 func (r route) method() string { method, _, _ := strings.Cut(r.pattern, " "); return method }
 
 func (r route) path() string { _, path, _ := strings.Cut(r.pattern, " "); return path }
@@ -47,10 +62,12 @@ type mounter struct {
 	server *Server
 	mux    *http.ServeMux
 	api    huma.API
+
+	databaseLab string // what all paths of that dialect begin with
 }
 
 func newMounter(s *Server) *mounter {
-	m := &mounter{server: s, mux: http.NewServeMux()}
+	m := &mounter{server: s, mux: http.NewServeMux(), databaseLab: s.databaseLab("/")}
 	m.api = huma.NewAPI(apiConfig(s.Version), m)
 	return m
 }
@@ -59,9 +76,10 @@ func newMounter(s *Server) *mounter {
 func api[In, Out any](handle func(context.Context, Caller, *In) (*Out, error)) func(*mounter, route) {
 	return func(m *mounter, r route) {
 		huma.Register(m.api, m.operation(r), func(ctx context.Context, in *In) (*Out, error) {
-			out, err := handle(ctx, callerOf(ctx), in)
+			c := callerOf(ctx)
+			out, err := handle(ctx, c, in)
 			if err != nil {
-				return nil, m.report(ctx, err)
+				return nil, m.report(err).of(c.Request)
 			}
 			return out, nil
 		})
@@ -74,7 +92,7 @@ func raw(handle func(http.ResponseWriter, *http.Request, Caller) error) func(*mo
 	return func(m *mounter, r route) {
 		m.mux.Handle(r.pattern, m.guard(r, func(w http.ResponseWriter, request *http.Request, c Caller) {
 			if err := handle(w, request, c); err != nil {
-				writeProblem(w, m.report(request.Context(), err).(*Problem))
+				r.fail(w, m.report(err))
 			}
 		}))
 	}
@@ -83,7 +101,7 @@ func raw(handle func(http.ResponseWriter, *http.Request, Caller) error) func(*mo
 func (m *mounter) operation(r route) huma.Operation {
 	op := huma.Operation{
 		Method: r.method(), Path: r.path(), Summary: r.summary, OperationID: operationID(r),
-		DefaultStatus: r.status, MaxBodyBytes: r.limit(),
+		DefaultStatus: r.status, MaxBodyBytes: r.limit(), BodyReadTimeout: bodyTimeout,
 		Metadata:                     map[string]any{"route": r},
 		Extensions:                   map[string]any{"x-access": r.access.String(), "x-audit": r.audit},
 		RejectUnknownQueryParameters: true,
@@ -119,38 +137,37 @@ func (m *mounter) guard(r route, handle func(http.ResponseWriter, *http.Request,
 		began := time.Now()
 		answer := &recorder{ResponseWriter: w, status: http.StatusOK}
 		caller := Caller{Request: requestID(request)}
-		answer.Header()["X-Request-Id"] = []string{caller.Request}
 		defer func() {
-			m.recovered(answer, recover())
+			m.recovered(r, answer, recover())
 			observe(answer.status, time.Since(began))
 			m.line(r, request, caller, answer.status, time.Since(began))
 		}()
+		request.Body = http.MaxBytesReader(answer, request.Body, r.limit()) // before the door: a dialect has credentials in bodies
 		admitted, err := m.server.admit(request, r.access)
 		caller = admitted
 		if err == nil && !r.waiting {
 			err = m.server.Model.Err()
 		}
 		if err != nil {
-			writeProblem(answer, m.report(request.Context(), err).(*Problem))
+			r.fail(answer, m.report(err))
 			return
 		}
-		request.Body = http.MaxBytesReader(answer, request.Body, r.limit())
 		handle(answer, request, caller)
 	})
 }
 
 // recovered answers for a handler that panicked: nobody's connection is left
 // hanging, and the operator is told.
-func (m *mounter) recovered(w *recorder, cause any) {
+func (m *mounter) recovered(r route, w *recorder, cause any) {
 	if cause == nil {
 		return
 	}
 	if cause == http.ErrAbortHandler {
 		panic(cause)
 	}
-	m.server.Log.Error().Interface("panic", cause).Stack().Msg("a handler panicked")
+	m.server.Log.Error().Str("request", w.Header().Get("X-Request-Id")).Str("panic", redact(fmt.Sprint(cause))).Bytes("stack", debug.Stack()).Msg("a handler panicked")
 	if !w.written {
-		writeProblem(w, problem(500, "internal", "something went wrong here", "tell the operator the request id"))
+		r.fail(w, problem(500, "internal", "something went wrong here", "tell the operator the request id"))
 	}
 }
 
@@ -166,7 +183,7 @@ func (m *mounter) line(r route, request *http.Request, c Caller, status int, too
 	if !event.Enabled() {
 		return
 	}
-	event.Str("route", r.pattern).Str("path", request.URL.Path).Int("status", status).Dur("took", took).
+	event.Str("route", r.pattern).Str("path", redact(request.URL.Path)).Int("status", status).Dur("took", took).
 		Str("request", c.Request).Stringer("from", c.Address).
 		Str("organization", c.Alias).Str("actor", string(c.kind())).Str("token", handle(c)).Msg("request")
 }
@@ -186,7 +203,7 @@ func handle(c Caller) string {
 }
 
 // report translates an error and tells the operator what strangers are not told.
-func (m *mounter) report(ctx context.Context, err error) error {
+func (m *mounter) report(err error) *Problem {
 	p := translate(err)
 	if p.Status == http.StatusInternalServerError {
 		m.server.Log.Error().Err(err).Msg("a request failed inside")
@@ -202,10 +219,14 @@ func (m *mounter) handler() http.Handler {
 		if !plain(requestID(r)) {
 			r.Header["X-Request-Id"] = []string{rand.Text()}
 		}
+		w.Header()["X-Request-Id"] = r.Header["X-Request-Id"]
 		// Some clients of Database Lab glue paths together with two slashes, and
 		// the mux would answer with a redirect that makes a GET of their POST.
 		if strings.Contains(r.URL.Path, "//") {
 			r.URL.Path = slashes.ReplaceAllString(r.URL.Path, "/")
+		}
+		if len(r.URL.Path) > len(m.databaseLab) && strings.HasPrefix(r.URL.Path, m.databaseLab) {
+			r.URL.Path = strings.TrimSuffix(r.URL.Path, "/")
 		}
 		m.mux.ServeHTTP(w, r)
 	})
@@ -229,6 +250,14 @@ func plain(id string) bool {
 
 // stray answers what no route takes: 405 where another method would do, else 404.
 func (m *mounter) stray(w http.ResponseWriter, r *http.Request) {
+	refuse := writeProblem
+	if strings.HasPrefix(r.URL.Path+"/", m.databaseLab) {
+		refuse = refuseDatabaseLab
+	}
+	if inURL(r.URL) {
+		refuse(w, translate(errTokenInURL))
+		return
+	}
 	var allow []string
 	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
@@ -237,11 +266,11 @@ func (m *mounter) stray(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if allow == nil {
-		writeProblem(w, problem(404, "no-route", "there is nothing at this path", "see /api/openapi.json for what there is"))
+		refuse(w, problem(404, "no-route", "there is nothing at this path", "see /api/openapi.json for what there is"))
 		return
 	}
 	w.Header().Set("Allow", strings.Join(allow, ", "))
-	writeProblem(w, problem(405, "method", "this path does not take that method", "use "+strings.Join(allow, " or ")))
+	refuse(w, problem(405, "method", "this path does not take that method", "use "+strings.Join(allow, " or ")))
 }
 
 // harden sets what every answer of an API should have.

@@ -23,18 +23,19 @@ type boundary[State any] struct {
 	last  domain.Position // of the boundary's last commit
 	sum   domain.Hash     // of its bytes
 	time  domain.Instant  // when it was decided
-	keys  []key           // oldest first
+	keys  map[domain.CommandID]key
+	order []domain.CommandID // of keys, oldest first
 }
 
-// key is an idempotency key that made a commit.
+// key is what is remembered of an idempotency key that made a commit.
 type key struct {
-	command, intent domain.CommandID
-	at              domain.Instant
-	position        domain.Position
+	intent   domain.CommandID
+	at       domain.Instant
+	position domain.Position
 }
 
 func newBoundary[State any](name domain.Boundary, state State) *boundary[State] {
-	return &boundary[State]{name: name, state: state, turn: make(chan struct{}, 1)}
+	return &boundary[State]{name: name, state: state, turn: make(chan struct{}, 1), keys: map[domain.CommandID]key{}}
 }
 
 // enter takes the turn, unless ctx ends first.
@@ -76,30 +77,26 @@ func sameAgain(c domain.Commit, same bool) error {
 }
 
 func (b *boundary[State]) remember(c domain.Commit) {
-	if c.Intent.IsZero() {
+	if c.Key.IsZero() {
 		return
 	}
-	old := 0
-	for old < len(b.keys) && b.keys[old].at.Add(keyLife) < c.Time {
-		old++
+	for len(b.order) > 0 && b.keys[b.order[0]].at.Add(keyLife) < c.Time {
+		delete(b.keys, b.order[0])
+		b.order = b.order[1:]
 	}
-	b.keys = append(b.keys[old:], key{c.Command, c.Intent, c.Time, c.Position})
+	b.keys[c.Key] = key{c.Intent, c.Time, c.Position}
+	b.order = append(b.order, c.Key)
 }
 
 // replay looks for the commit that the same idempotency key made before. The
 // same key for another request is refused.
 func (b *boundary[State]) replay(m domain.Meta) (domain.Position, error) {
-	if m.Intent.IsZero() {
+	k, used := b.keys[m.Key]
+	switch {
+	case m.Key.IsZero() || !used || k.at.Add(keyLife) < m.Time:
 		return 0, nil
+	case k.intent != m.Intent:
+		return 0, domain.Refuse(domain.ErrExists, "this idempotency key was used for another request", "use a new key for a new request")
 	}
-	for _, k := range b.keys {
-		switch {
-		case k.command != m.Command || k.at.Add(keyLife) < m.Time:
-		case k.intent != m.Intent:
-			return 0, domain.Refuse(domain.ErrExists, "this idempotency key was used for another request", "use a new key for a new request")
-		default:
-			return k.position, nil
-		}
-	}
-	return 0, nil
+	return k.position, nil
 }

@@ -33,6 +33,9 @@ func (m *Model) Check(text string) (Checked, error) {
 		Organization: t.state.ID, Number: t.state.Number, Alias: t.state.Alias,
 	}
 	t.mu.RUnlock()
+	if answer.Token.Kind == domain.NoKind { // the handle alone, which is no secret, tells nothing
+		return Checked{Verdict: answer.Verdict}, nil
+	}
 	if answer.Token.Kind == domain.Personal {
 		answer.Account, _ = m.Account(answer.Token.Holder)
 	}

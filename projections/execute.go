@@ -53,9 +53,10 @@ func execute[State any](ctx context.Context, m *Model, b *boundary[State], meta 
 	defer b.leave()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	if meta.Command.IsZero() {
-		meta.Command = domain.RandomCommandID()
-	}
+	// The commit's id is this attempt's own. If it were made from the idempotency
+	// key, the log would take the commit of another attempt, on another node, for
+	// this one, which holds something else.
+	meta.Command = domain.RandomCommandID()
 	for try := 1; ; try++ {
 		outcome, after, err := b.decide(m, meta, decide)
 		if err != nil || outcome.Replayed || len(outcome.Events) == 0 {

@@ -21,7 +21,7 @@ type Model struct {
 
 	directory *boundary[*domain.Directory]
 
-	mu      sync.RWMutex // guards the three maps; taken before a tenant's, never inside one
+	mu      sync.RWMutex // guards the three maps; nothing else is locked while it is held
 	tenants []*tenant
 	places  map[domain.OrganizationID]uint32 // in tenants
 	tokens  map[domain.TokenID]uint32        // of which tenant; no pointers, see package domain

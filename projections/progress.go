@@ -33,7 +33,7 @@ func (p *progress) reach(at domain.Position) {
 	p.wake(func(w waiter) bool { return w.until <= at }, nil)
 }
 
-// fail ends all waiting, now and later, until recover is called.
+// fail ends all waiting, now and later, until resume is called.
 func (p *progress) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -41,11 +41,13 @@ func (p *progress) fail(err error) {
 	p.wake(func(waiter) bool { return true }, err)
 }
 
-// recover lets waiters wait again.
-func (p *progress) recover() {
+// resume says that the view goes on from a position, which may lie before the
+// last one: it is being rebuilt. Waiters wait again.
+func (p *progress) resume(at domain.Position) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.failed = nil
+	p.at, p.failed = at, nil
+	p.wake(func(w waiter) bool { return w.until <= at }, nil)
 }
 
 func (p *progress) wake(which func(waiter) bool, err error) {

@@ -1,15 +1,5 @@
 package projections
 
-import (
-	"context"
-	"errors"
-	"fmt"
-
-	"github.com/jmoiron/sqlx"
-
-	"jeton/eventstore"
-)
-
 // schemaVersion is the version of the view tables. Whoever changes what is
 // written into them raises it: the tables are then made again from the log.
 const schemaVersion = 1

@@ -1,0 +1,122 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+
+	"jeton/domain"
+	"jeton/eventstore"
+)
+
+// batch is a transaction that writes commits.
+type batch struct {
+	ctx        context.Context
+	tx         *sqlx.Tx
+	statements map[string]*sqlx.Stmt // of this transaction; nil: run once so far
+}
+
+// commit writes commits that follow the checkpoint, with the checkpoint, or
+// nothing. It has not moved if the checkpoint is not where it was seen.
+func (f *follower) commit(ctx context.Context, fresh []pending) (moved bool, err error) {
+	err = f.within(ctx, func(tx *sqlx.Tx) error {
+		b := batch{ctx, tx, map[string]*sqlx.Stmt{}}
+		// First, because it locks: another server waits here and then finds that
+		// the checkpoint has moved.
+		moved, err = b.move(f.at, fresh[len(fresh)-1].Head())
+		if err != nil || !moved {
+			return err
+		}
+		return b.write(fresh)
+	})
+	return moved && err == nil, err
+}
+
+func (b batch) move(from checkpoint, to eventstore.Head) (bool, error) {
+	n, err := b.exec(moveCheckpoint, to.Position, to.Chain, from.Position, from.Chain, from.StoreID, from.Schema)
+	return n == 1, err
+}
+
+func (b batch) write(fresh []pending) error {
+	if err := b.keep(fresh); err != nil {
+		return err
+	}
+	for _, p := range fresh {
+		for _, e := range p.commit.Events {
+			if err := b.event(p.commit.Meta, e); err != nil {
+				return fmt.Errorf("commit %d, %s: %w", p.Position, e.Kind(), err)
+			}
+		}
+	}
+	return nil
+}
+
+// event writes what an event means. What each one writes stands in its noun's file.
+func (b batch) event(m domain.Meta, e domain.Event) error {
+	switch e := e.(type) {
+	case domain.AccountRegistered:
+		return b.accountRegistered(m, e)
+	case domain.OperatorNamed, domain.OperatorDismissed:
+		return nil // the model has them
+	case domain.OrganizationCreated:
+		return b.organizationCreated(m, e)
+	case domain.OrganizationRenamed:
+		return b.organizationRenamed(m, e)
+	case domain.MemberAdded:
+		return b.memberAdded(m, e)
+	case domain.MemberRoleChanged:
+		return b.memberRoleChanged(m, e)
+	case domain.MemberSuspended:
+		return b.memberSuspended(m, e)
+	case domain.MemberReinstated:
+		return b.memberReinstated(m, e)
+	case domain.MemberRemoved:
+		return b.memberRemoved(m, e)
+	case domain.TokenIssued:
+		return b.tokenIssued(m, e)
+	case domain.TokenRenamed:
+		return b.tokenRenamed(m, e)
+	case domain.TokenDescribed:
+		return b.tokenDescribed(m, e)
+	case domain.TokenRevoked:
+		return b.tokenRevoked(m, e)
+	}
+	return errors.New("the views do not know this kind of event")
+}
+
+// change runs a statement that changes exactly one row: an event about something
+// that is not there is an error, not nothing.
+func (b batch) change(query string, args ...any) error {
+	n, err := b.exec(query, args...)
+	if err == nil && n != 1 {
+		return fmt.Errorf("it changed %d rows instead of one", n)
+	}
+	return err
+}
+
+// exec answers how many rows a statement touched. What runs again in a batch is
+// prepared; a batch of one commit saves itself that trip to the server.
+func (b batch) exec(query string, args ...any) (int64, error) {
+	prepared, again := b.statements[query]
+	if !again {
+		b.statements[query] = nil
+		return affected(b.tx.ExecContext(b.ctx, b.tx.Rebind(query), values(args)...))
+	}
+	if prepared == nil {
+		var err error
+		if prepared, err = b.tx.PreparexContext(b.ctx, b.tx.Rebind(query)); err != nil {
+			return 0, err
+		}
+		b.statements[query] = prepared // closed with the transaction
+	}
+	return affected(prepared.ExecContext(b.ctx, values(args)...))
+}
+
+// rows is a list of n rows of parameters: (?,?),(?,?).
+func rows(n, columns int) string {
+	row := "(?" + strings.Repeat(",?", columns-1) + ")"
+	return row + strings.Repeat(","+row, n-1)
+}

@@ -1,0 +1,59 @@
+package projections
+
+import (
+	"context"
+
+	"jeton/domain"
+)
+
+// OrganizationRow is an organization in a list.
+type OrganizationRow struct {
+	ID      domain.OrganizationID
+	Number  domain.Position
+	Alias   string
+	Name    string
+	Created domain.Instant
+	Changed domain.Position
+}
+
+func (r *OrganizationRow) fields() []any {
+	return []any{text{&r.ID}, &r.Number, &r.Alias, &r.Name, &r.Created, &r.Changed}
+}
+
+const organizationsPage = `
+SELECT id, number, alias, name, created, changed
+FROM organizations
+WHERE number > ?
+ORDER BY number
+LIMIT ?`
+
+// Organizations are all there are, the oldest first. The page goes by number.
+func (v *Views) Organizations(ctx context.Context, p Page) ([]OrganizationRow, error) {
+	return list[OrganizationRow](ctx, v, organizationsPage, p.After, atMost(p.Limit))
+}
+
+const organizationByID = `
+SELECT id, number, alias, name, created, changed
+FROM organizations
+WHERE id = ?`
+
+// Organization is one organization.
+func (v *Views) Organization(ctx context.Context, id domain.OrganizationID) (OrganizationRow, error) {
+	return one[OrganizationRow](ctx, v, "organization", organizationByID, id)
+}
+
+const insertOrganization = `
+INSERT INTO organizations (id, number, alias, name, created, changed)
+VALUES (?, ?, ?, ?, ?, ?)`
+
+func (b batch) organizationCreated(m domain.Meta, e domain.OrganizationCreated) error {
+	return b.change(insertOrganization, e.Organization, m.Position, e.Alias, e.Name, m.Time, m.Position)
+}
+
+const renameOrganization = `
+UPDATE organizations SET name = ?, changed = ?
+WHERE id = ?`
+
+func (b batch) organizationRenamed(m domain.Meta, e domain.OrganizationRenamed) error {
+	return b.change(renameOrganization, e.Name, m.Position, m.Organization)
+}
