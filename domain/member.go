@@ -182,7 +182,7 @@ func (c RemoveMember) Decide(o *Organization, m Meta) ([]Event, error) {
 
 // revokeAllOf is in the order of ids, so that one history has one text.
 func (o *Organization) revokeAllOf(account AccountID) (events []Event) {
-	for id, t := range o.Tokens {
+	for id, t := range o.Tokens.All() {
 		if t.Kind == Personal && t.Holder == account && !t.Revoked {
 			events = append(events, TokenRevoked{id, "its holder is no longer a member"})
 		}

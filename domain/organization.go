@@ -12,7 +12,7 @@ type Organization struct {
 	Version Position // the commit that last changed anything in it
 
 	Members map[AccountID]Member
-	Tokens  map[TokenID]Token
+	Tokens  Tokens
 
 	names map[nameKey]TokenID // who has a name, among the tokens of one holder
 }
@@ -22,7 +22,7 @@ func NewOrganization(id OrganizationID) *Organization {
 	return &Organization{
 		ID:      id,
 		Members: map[AccountID]Member{},
-		Tokens:  map[TokenID]Token{},
+		Tokens:  Tokens{places: map[TokenID]uint32{}},
 		names:   map[nameKey]TokenID{},
 	}
 }
@@ -30,7 +30,8 @@ func NewOrganization(id OrganizationID) *Organization {
 // Rights is what the actor may do in the organization at this moment: nothing,
 // unless the token they showed is live and its holder active.
 func (o *Organization) Rights(a Actor, now Instant) Permissions {
-	return o.standing(o.Tokens[a.Token], now).rights(a)
+	t, _ := o.Tokens.Find(a.Token)
+	return o.standing(t, now).rights(a)
 }
 
 // Allows refuses the actor who lacks the permission at this moment. Queries ask

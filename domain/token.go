@@ -88,7 +88,8 @@ func keyOf(holder AccountID, name string) (key nameKey) {
 
 // free refuses a name that another live token of the holder has.
 func (o *Organization) free(holder AccountID, name string, now Instant) error {
-	if id, taken := o.names[keyOf(holder, name)]; taken && o.Tokens[id].Live(now) {
+	other, taken := o.Tokens.Find(o.names[keyOf(holder, name)])
+	if taken && other.Live(now) {
 		r := Refuse(ErrExists, "a live token %q exists already", "choose another name, or revoke that token first", name)
 		r.Field = "name"
 		return r
@@ -98,14 +99,14 @@ func (o *Organization) free(holder AccountID, name string, now Instant) error {
 
 // unused refuses an id that a token has or had, and a token without a secret.
 func (o *Organization) unused(id TokenID, hash Hash) error {
-	if _, known := o.Tokens[id]; known || id.IsZero() || hash.IsZero() {
+	if _, known := o.Tokens.Find(id); known || id.IsZero() || hash.IsZero() {
 		return Refuse(ErrExists, "that is not the id and hash of a new token", "draw a new secret")
 	}
 	return nil
 }
 
 func (o *Organization) token(id TokenID) (Token, error) {
-	t, known := o.Tokens[id]
+	t, known := o.Tokens.Find(id)
 	if !known {
 		return t, Refuse(ErrNotFound, "there is no such token", "look at the list of tokens")
 	}
@@ -292,10 +293,10 @@ func (TokenIssued) Kind() string { return "token.issued" }
 // still had it.
 func (e TokenIssued) Evolve(o *Organization, m Meta) {
 	key := keyOf(e.Holder, e.Name)
-	o.Tokens[e.Token] = Token{
+	o.Tokens.put(e.Token, Token{
 		Kind: e.Type, Holder: e.Holder, Name: key, Hash: e.Hash,
 		Number: m.Position, Changed: m.Position, Expires: e.Expires,
-	}
+	})
 	o.names[key] = e.Token
 }
 
@@ -310,11 +311,11 @@ func (TokenRenamed) Kind() string { return "token.renamed" }
 
 // Evolve gives the old name back and takes the new one.
 func (e TokenRenamed) Evolve(o *Organization, m Meta) {
-	t := o.Tokens[e.Token]
-	o.release(t.Name, e.Token)
-	t.Name, t.Changed = keyOf(t.Holder, e.Name), m.Position
-	o.Tokens[e.Token] = t
-	o.names[t.Name] = e.Token
+	o.Tokens.change(e.Token, func(t *Token) {
+		o.release(t.Name, e.Token)
+		t.Name, t.Changed = keyOf(t.Holder, e.Name), m.Position
+		o.names[t.Name] = e.Token
+	})
 }
 
 // TokenDescribed says that a token has another description.
@@ -328,9 +329,7 @@ func (TokenDescribed) Kind() string { return "token.described" }
 
 // Evolve remembers that the token changed; what it says is for the views.
 func (e TokenDescribed) Evolve(o *Organization, m Meta) {
-	t := o.Tokens[e.Token]
-	t.Changed = m.Position
-	o.Tokens[e.Token] = t
+	o.Tokens.change(e.Token, func(t *Token) { t.Changed = m.Position })
 }
 
 // TokenRevoked says that a token opens nothing any more.
@@ -344,10 +343,10 @@ func (TokenRevoked) Kind() string { return "token.revoked" }
 
 // Evolve ends the token. Its record stays: an id never means something else.
 func (e TokenRevoked) Evolve(o *Organization, m Meta) {
-	t := o.Tokens[e.Token]
-	t.Revoked, t.Changed = true, m.Position
-	o.Tokens[e.Token] = t
-	o.release(t.Name, e.Token)
+	o.Tokens.change(e.Token, func(t *Token) {
+		t.Revoked, t.Changed = true, m.Position
+		o.release(t.Name, e.Token)
+	})
 }
 
 // release gives a name back, unless a younger token has it by now.

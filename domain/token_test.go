@@ -517,13 +517,13 @@ func TestNames(t *testing.T) {
 
 func TestTokenRemembersWhenItChanged(t *testing.T) {
 	o := acmeAfter(laptopIssued, TokenRenamed{laptop, "desktop"}, TokenRevoked{Token: robot})
-	if got := o.Tokens[laptop]; got.Number != 2 || got.Changed != 3 {
+	if got, _ := o.Tokens.Find(laptop); got.Number != 2 || got.Changed != 3 {
 		t.Errorf("number %d, changed %d, want 2, 3", got.Number, got.Changed)
 	}
-	if got := o.Tokens[robot]; got.Number != 1 || got.Changed != 4 || !got.Revoked || got.Hash != hashOf("robot") {
+	if got, _ := o.Tokens.Find(robot); got.Number != 1 || got.Changed != 4 || !got.Revoked || got.Hash != hashOf("robot") {
 		t.Errorf("the revoked token is %+v", got)
 	}
-	if got := o.Tokens[tokenOf(mia)]; got.Number != 1 || got.Changed != 1 {
+	if got, _ := o.Tokens.Find(tokenOf(mia)); got.Number != 1 || got.Changed != 1 {
 		t.Errorf("the other token is %+v", got)
 	}
 }

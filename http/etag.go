@@ -35,7 +35,7 @@ func (m IfMatch) seen() (domain.Position, error) {
 		return 0, malformedHeader("If-Match", "is not one strong ETag", `send the ETag as it came, like "42", in its quotes`)
 	}
 	at, err := strconv.ParseUint(inner, 10, 64)
-	if err != nil || at == 0 {
+	if err != nil || at == 0 || etag(domain.Position(at)) != tag {
 		return 0, domain.Refuse(domain.ErrStale, "it never had that ETag", "read it again and repeat the change")
 	}
 	return domain.Position(at), nil

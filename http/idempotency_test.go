@@ -1,14 +1,17 @@
 package http
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"jeton/domain"
+	"jeton/eventstore"
 )
 
 // creating are the routes that make something.
@@ -176,6 +179,75 @@ func TestSentAgainElsewhere(t *testing.T) {
 	if again.status != 201 || again.header.Get("Idempotency-Replayed") != "true" || again.object(t)["id"] != first.object(t)["id"] {
 		t.Errorf("after a restart: %d %v %s", again.status, again.header, again.body)
 	}
+}
+
+// A key is remembered for a day.
+func TestKeyAfterADay(t *testing.T) {
+	w := newWorld(t)
+	body := `{"name":"ci","kind":"personal","expires_in":"1h"}`
+	first := w.send("mia", "POST "+tokensOfAcme, body, key)
+	w.pass(24*time.Hour + time.Millisecond)
+	second := w.send("mia", "POST "+tokensOfAcme, body, key)
+	if second.status != 201 || second.header.Get("Idempotency-Replayed") != "" || second.object(t)["id"] == first.object(t)["id"] {
+		t.Errorf("after a day the same key gets %d: %s", second.status, second.body)
+	}
+}
+
+// forgetful is a log that once takes an entry and does not say so, and whose
+// followers hear nothing until somebody appends again.
+type forgetful struct {
+	eventstore.Store
+	forgets atomic.Bool
+	silence chan struct{} // closed when it ends
+}
+
+func (f *forgetful) Append(ctx context.Context, e eventstore.Entry, after domain.Position) (domain.Position, error) {
+	at, err := f.Store.Append(ctx, e, after)
+	if err == nil && f.forgets.CompareAndSwap(true, false) {
+		return 0, eventstore.ErrUnknown
+	}
+	select {
+	case <-f.silence:
+	default:
+		if f.silence != nil {
+			close(f.silence)
+		}
+	}
+	return at, err
+}
+
+func (f *forgetful) Follow(ctx context.Context, from eventstore.Head, do func(eventstore.Record) error) error {
+	return f.Store.Follow(ctx, from, func(r eventstore.Record) error {
+		select {
+		case <-f.silence:
+			return do(r)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+// A request whose outcome was not known happens once when it is sent again, even
+// by a node that has not heard of its commit yet.
+func TestSentAgainAfterAnUnknownOutcome(t *testing.T) {
+	store := &forgetful{Store: new(eventstore.Memory), silence: make(chan struct{})}
+	close(store.silence)
+	w := worldOn(t, store, "memory")
+	store.silence = make(chan struct{})
+	store.forgets.Store(true)
+	before, body := w.last(), `{"name":"ci","kind":"personal"}`
+	if unknown := w.send("mia", "POST "+tokensOfAcme, body, key); unknown.status != 503 || unknown.object(t)["code"] != "unknown-outcome" {
+		t.Fatalf("status %d: %s", unknown.status, unknown.body)
+	}
+	again := w.send("mia", "POST "+tokensOfAcme, body, key)
+	if again.status != 201 || again.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("sent again: status %d: %s", again.status, again.body)
+	}
+	if got := w.since(before); !slices.Equal(got, []string{"token.issued"}) {
+		t.Errorf("events %v, want one token.issued", got)
+	}
+	w.must(w.model.Wait(t.Context(), w.last()))
+	w.must(w.model.Err())
 }
 
 // Two lists of parts never have one digest because of where one part ends.

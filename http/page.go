@@ -49,10 +49,10 @@ func (q PageQuery) at(list string) (domain.Position, error) {
 	if q.Cursor == "" {
 		return 0, nil
 	}
-	text, err := base64.RawURLEncoding.Strict().DecodeString(q.Cursor)
-	digits, ours := strings.CutPrefix(string(text), list+":")
-	at, invalid := strconv.ParseUint(digits, 10, 64)
-	if err != nil || !ours || invalid != nil || at == 0 {
+	text, _ := base64.RawURLEncoding.DecodeString(q.Cursor)
+	digits := strings.TrimPrefix(string(text), list+":")
+	at, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || at == 0 || cursor(list, domain.Position(at)) != q.Cursor {
 		p := problem(422, "invalid", "cursor: it is not from this list", "take next from the page before, or begin without a cursor")
 		p.Errors = []FieldProblem{{"query.cursor", "is not from this list"}}
 		return 0, p

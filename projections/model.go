@@ -305,7 +305,7 @@ func (m *Model) Member(org domain.OrganizationID, id domain.AccountID) (member d
 
 // Token is a token as the model knows it: without what people call it.
 func (m *Model) Token(org domain.OrganizationID, id domain.TokenID) (t domain.Token, known bool) {
-	_ = m.read(org, func(o *domain.Organization) error { t, known = o.Tokens[id]; return nil })
+	_ = m.read(org, func(o *domain.Organization) error { t, known = o.Tokens.Find(id); return nil })
 	return t, known
 }
 
@@ -313,7 +313,7 @@ func (m *Model) Token(org domain.OrganizationID, id domain.TokenID) (t domain.To
 // all of them: it is for the few who have no id.
 func (m *Model) TokenNumbered(org domain.OrganizationID, number domain.Position) (id domain.TokenID, known bool) {
 	_ = m.read(org, func(o *domain.Organization) error {
-		for candidate, t := range o.Tokens {
+		for candidate, t := range o.Tokens.All() {
 			if t.Number == number {
 				id, known = candidate, true
 				break

@@ -179,7 +179,7 @@ func (w *world) sameState(nodes ...*Model) {
 			w.Fatal(err)
 		}
 		same(w, "members", m.tenant(w.org).state.Members, nodes[0].tenant(w.org).state.Members)
-		if got, want := len(m.tenant(w.org).state.Tokens), len(nodes[0].tenant(w.org).state.Tokens); got != want {
+		if got, want := m.tenant(w.org).state.Tokens.Len(), nodes[0].tenant(w.org).state.Tokens.Len(); got != want {
 			w.Fatalf("%d tokens, want %d", got, want)
 		}
 	}
