@@ -30,9 +30,9 @@ func TestDamagedFilesAreNoticed(t *testing.T) {
 		from  string
 		want  domain.Position
 	}{
-		"a flipped bit":                                      {flipBit, false, "the beginning", 3},
-		"a flipped bit, for who read less":                   {flipBit, false, "the second", 3},
-		"a flipped bit after a crash":                        {flipBit, true, "the end", 3},
+		"a flipped bit":                                      {flipThird, false, "the beginning", 3},
+		"a flipped bit, for who read less":                   {flipThird, false, "the second", 3},
+		"a flipped bit after a crash":                        {flipThird, true, "the end", 3},
 		"a cut file":                                         {cutFile, false, "the beginning", 5},
 		"a cut file after a crash":                           {cutFile, true, "the end", 5},
 		"a missing file":                                     {removeFile, false, "the beginning", 1},
@@ -161,17 +161,16 @@ func TestALogThatLosesItsBeginningIsNoticed(t *testing.T) {
 }
 
 func TestALogThatLosesItsEndWhileItIsFollowedIsNoticed(t *testing.T) {
-	for name, crash := range map[string]bool{"in a crash": true, "in good order": false} {
+	for name, harm := range map[string]func(t *testing.T, dir string){
+		"cut off":                cutFile,
+		"cut off, after a crash": func(t *testing.T, dir string) { cutFile(t, dir); forgetIndex(t, dir) },
+		"unreadable":             func(t *testing.T, dir string) { flipBit(t, dir, 5) },
+	} {
 		t.Run(name, func(t *testing.T) {
 			o := server.Options{StoreDir: t.TempDir()}
 			first := listen(t, &o)
 			f := followed(t, create(t, dial(t, first.ClientURL()), 1), 5)
-			restart(t, first, o, func() {
-				cutFile(t, o.StoreDir)
-				if crash {
-					forgetIndex(t, o.StoreDir)
-				}
-			})
+			restart(t, first, o, func() { harm(t, o.StoreDir) })
 			wantDamage(t, f.End(), 5)
 		})
 	}
@@ -390,9 +389,11 @@ func restart(t *testing.T, s *server.Server, o server.Options, between func()) *
 	return listen(t, &o)
 }
 
-func flipBit(t *testing.T, dir string) {
+func flipThird(t *testing.T, dir string) { flipBit(t, dir, 3) }
+
+func flipBit(t *testing.T, dir string, n int) {
 	change(t, dir, "*.blk", func(b []byte) []byte {
-		b[bytes.Index(b, []byte(commit(3)))] ^= 1
+		b[bytes.Index(b, []byte(commit(n)))] ^= 1
 		return b
 	})
 }

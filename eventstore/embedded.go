@@ -49,8 +49,8 @@ type Embedded struct {
 
 // StartEmbedded starts a server and connects to it. If the directory is in use
 // the answer is ErrLocked; if it holds a log that the server cannot read it is
-// Damage. After an unclean stop of a large log the server reads
-// it whole before it is ready. It traps no signals: whoever started it calls Close.
+// Damage. After an unclean stop the server reads the whole log before it is ready.
+// It traps no signals: whoever started it calls Close.
 func StartEmbedded(c EmbeddedConfig) (*Embedded, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, err

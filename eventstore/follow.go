@@ -205,9 +205,7 @@ func (r *reader) end(ctx context.Context) (domain.Position, error) {
 
 // hole is the damage of a log that says itself that something is missing.
 func (r *reader) hole(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.AckWait)
-	defer cancel()
-	info, err := r.stream.Info(ctx, jetstream.WithDeletedDetails(true))
+	info, err := r.info(ctx, jetstream.WithDeletedDetails(true))
 	if err != nil {
 		return err
 	}

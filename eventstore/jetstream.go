@@ -166,11 +166,19 @@ func (s *JetStream) get(ctx context.Context, at domain.Position, opts ...jetstre
 	return s.stream.GetMsg(ctx, uint64(at), opts...)
 }
 
-// info asks for the log's state and configuration.
-func (s *JetStream) info(ctx context.Context) (*jetstream.StreamInfo, error) {
+// info asks for the log's state and configuration. It does not ask s.stream, which
+// would take over the configuration, and read directly if somebody allowed it.
+func (s *JetStream) info(ctx context.Context, opts ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.AckWait)
 	defer cancel()
-	return s.stream.Info(ctx)
+	stream, err := s.js.Stream(ctx, streamName)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(opts) > 0:
+		return stream.Info(ctx, opts...)
+	}
+	return stream.CachedInfo(), nil
 }
 
 // answer is what a server said to an append.

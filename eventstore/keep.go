@@ -30,38 +30,37 @@ func newKeeper(dir, storeDir string) keeper {
 	}
 }
 
-// hold makes the second names. If there are some but no log, the log was lost in
-// an earlier start.
+// hold makes the second names, unless a start that came to no good end has left
+// some: those stay until the server has the log again.
 func (k keeper) hold() error {
-	_, noFiles := os.Stat(k.files)
-	_, noLinks := os.Stat(k.links)
-	switch {
-	case noFiles != nil && noLinks == nil:
-		return k.lost()
-	case errors.Is(noFiles, fs.ErrNotExist):
-		return nil // no log yet
-	case noFiles != nil:
-		return noFiles
+	if _, err := os.Stat(k.files); errors.Is(err, fs.ErrNotExist) || k.held() {
+		return nil
 	}
-	if err := os.RemoveAll(k.links); err != nil {
+	unfinished := k.links + ".new"
+	if err := os.RemoveAll(unfinished); err != nil {
 		return err
 	}
-	return filepath.WalkDir(k.files, k.link)
+	if err := filepath.WalkDir(k.files, k.linkInto(unfinished)); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, k.links)
 }
 
-// link gives one file or folder of the log its second name.
-func (k keeper) link(path string, d fs.DirEntry, err error) error {
-	if err != nil {
-		return err
+// linkInto gives each file of the log a second name in dir.
+func (k keeper) linkInto(dir string) fs.WalkDirFunc {
+	return func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(k.files, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(dir, name), 0o700)
+		}
+		return os.Link(path, filepath.Join(dir, name))
 	}
-	name, err := filepath.Rel(k.files, path)
-	if err != nil {
-		return err
-	}
-	if d.IsDir() {
-		return os.MkdirAll(filepath.Join(k.links, name), 0o700)
-	}
-	return os.Link(path, filepath.Join(k.links, name))
 }
 
 // release gives the second names up once the server has the log.

@@ -47,6 +47,15 @@ func appendString(text []byte, s string) []byte {
 	return append(append(append(text, '"'), s...), '"')
 }
 
+// appendField writes a field behind others, unless it is empty.
+func appendField(text []byte, name, value string) []byte {
+	if value == "" {
+		return text
+	}
+	text = append(append(append(text, `,"`...), name...), `":`...)
+	return appendString(text, value)
+}
+
 // unreadable says why a body could not be read to its end.
 func unreadable(err error) error {
 	var large *http.MaxBytesError

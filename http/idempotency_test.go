@@ -163,6 +163,17 @@ func TestKeyOfAMemberWhoHasLeft(t *testing.T) {
 	w.refused("ann", "POST /api/v1/organizations/acme/members", body, []int{404}, key)
 }
 
+// Whoever was an admin does not read by their key what they may not read now.
+func TestKeyOfAFormerAdmin(t *testing.T) {
+	w := newWorld(t)
+	body := `{"name":"ci","kind":"administrative"}`
+	if made := w.send("bob", "POST "+tokensOfAcme, body, key); made.status != 201 {
+		t.Fatalf("status %d: %s", made.status, made.body)
+	}
+	does("ann", "PATCH /api/v1/organizations/acme/members/{bob}", `{"role":"member"}`)(w)
+	w.refused("bob", "POST "+tokensOfAcme, body, []int{403}, key)
+}
+
 func TestKeyIsTooLong(t *testing.T) {
 	w := newWorld(t)
 	w.refused("mia", "POST "+tokensOfAcme, `{"name":"ci","kind":"personal"}`, []int{422}, "Idempotency-Key: "+strings.Repeat("k", 256))
@@ -194,11 +205,17 @@ func TestKeyAfterADay(t *testing.T) {
 }
 
 // forgetful is a log that once takes an entry and does not say so, and whose
-// followers hear nothing until somebody appends again.
+// followers then hear nothing until somebody appends again.
 type forgetful struct {
 	eventstore.Store
 	forgets atomic.Bool
-	silence chan struct{} // closed when it ends
+	silence atomic.Pointer[chan struct{}] // closed when it ends; nil: there is none
+}
+
+func (f *forgetful) forget() {
+	silence := make(chan struct{})
+	f.silence.Store(&silence)
+	f.forgets.Store(true)
 }
 
 func (f *forgetful) Append(ctx context.Context, e eventstore.Entry, after domain.Position) (domain.Position, error) {
@@ -206,35 +223,31 @@ func (f *forgetful) Append(ctx context.Context, e eventstore.Entry, after domain
 	if err == nil && f.forgets.CompareAndSwap(true, false) {
 		return 0, eventstore.ErrUnknown
 	}
-	select {
-	case <-f.silence:
-	default:
-		if f.silence != nil {
-			close(f.silence)
-		}
+	if silence := f.silence.Swap(nil); silence != nil {
+		close(*silence)
 	}
 	return at, err
 }
 
 func (f *forgetful) Follow(ctx context.Context, from eventstore.Head, do func(eventstore.Record) error) error {
 	return f.Store.Follow(ctx, from, func(r eventstore.Record) error {
-		select {
-		case <-f.silence:
-			return do(r)
-		case <-ctx.Done():
-			return ctx.Err()
+		if silence := f.silence.Load(); silence != nil {
+			select {
+			case <-*silence:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
+		return do(r)
 	})
 }
 
 // A request whose outcome was not known happens once when it is sent again, even
 // by a node that has not heard of its commit yet.
 func TestSentAgainAfterAnUnknownOutcome(t *testing.T) {
-	store := &forgetful{Store: new(eventstore.Memory), silence: make(chan struct{})}
-	close(store.silence)
+	store := &forgetful{Store: new(eventstore.Memory)}
 	w := worldOn(t, store, "memory")
-	store.silence = make(chan struct{})
-	store.forgets.Store(true)
+	store.forget()
 	before, body := w.last(), `{"name":"ci","kind":"personal"}`
 	if unknown := w.send("mia", "POST "+tokensOfAcme, body, key); unknown.status != 503 || unknown.object(t)["code"] != "unknown-outcome" {
 		t.Fatalf("status %d: %s", unknown.status, unknown.body)

@@ -136,6 +136,10 @@ func (m *mounter) guard(r route, handle func(http.ResponseWriter, *http.Request,
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		began := time.Now()
 		answer := &recorder{ResponseWriter: w, status: http.StatusOK}
+		harden(w.Header(), r.quiet)
+		if !r.quiet || requestID(request) != "" {
+			identify(w, request)
+		}
 		caller := Caller{Request: requestID(request)}
 		defer func() {
 			m.recovered(r, answer, recover())
@@ -149,6 +153,7 @@ func (m *mounter) guard(r route, handle func(http.ResponseWriter, *http.Request,
 			err = m.server.Model.Err()
 		}
 		if err != nil {
+			identify(answer, request)
 			r.fail(answer, m.report(err))
 			return
 		}
@@ -215,11 +220,9 @@ func (m *mounter) report(err error) *Problem {
 func (m *mounter) handler() http.Handler {
 	m.mux.HandleFunc("/", m.stray)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		harden(w.Header())
 		if !plain(requestID(r)) {
-			r.Header["X-Request-Id"] = []string{rand.Text()}
+			delete(r.Header, "X-Request-Id")
 		}
-		w.Header()["X-Request-Id"] = r.Header["X-Request-Id"]
 		// Some clients of Database Lab glue paths together with two slashes, and
 		// the mux would answer with a redirect that makes a GET of their POST.
 		if strings.Contains(r.URL.Path, "//") {
@@ -250,6 +253,8 @@ func plain(id string) bool {
 
 // stray answers what no route takes: 405 where another method would do, else 404.
 func (m *mounter) stray(w http.ResponseWriter, r *http.Request) {
+	harden(w.Header(), false)
+	identify(w, r)
 	refuse := writeProblem
 	if strings.HasPrefix(r.URL.Path+"/", m.databaseLab) {
 		refuse = refuseDatabaseLab
@@ -273,12 +278,15 @@ func (m *mounter) stray(w http.ResponseWriter, r *http.Request) {
 	refuse(w, problem(405, "method", "this path does not take that method", "use "+strings.Join(allow, " or ")))
 }
 
-// harden sets what every answer of an API should have.
-func harden(h http.Header) {
+// harden sets what every answer of an API should have. Answers to programs that
+// ask all the time have the least: each header costs a check two per cent.
+func harden(h http.Header, quiet bool) {
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
-	h["Referrer-Policy"] = noReferrer
-	h["Content-Security-Policy"] = noContent
+	if !quiet {
+		h["Referrer-Policy"] = noReferrer
+		h["Content-Security-Policy"] = noContent
+	}
 }
 
 // Shared values: setting a header to an existing slice costs no allocation.
@@ -288,6 +296,15 @@ var (
 	noReferrer = []string{"no-referrer"}
 	noContent  = []string{"default-src 'none'; frame-ancestors 'none'"}
 )
+
+// identify gives a request an id, unless it came with one, and the answer too. A
+// check that nobody follows up goes without.
+func identify(w http.ResponseWriter, r *http.Request) {
+	if requestID(r) == "" {
+		r.Header["X-Request-Id"] = []string{rand.Text()}
+	}
+	w.Header()["X-Request-Id"] = r.Header["X-Request-Id"]
+}
 
 func requestID(r *http.Request) string { return r.Header.Get("X-Request-Id") }
 

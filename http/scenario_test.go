@@ -92,7 +92,8 @@ func (s scenario) transcript(w *world, answered reply) string {
 			fmt.Fprintf(&text, "%s: %s\n", name, w.pretty(value))
 		}
 	}
-	return fmt.Sprintf("> %s\n> %s\n< %d\n%s%s\n", s.send, s.body, answered.status, text.String(), w.pretty(answered.body))
+	transcript := fmt.Sprintf("> %s\n> %s\n< %d\n%s%s", s.send, s.body, answered.status, text.String(), w.pretty(answered.body))
+	return strings.TrimRight(transcript, "\n") + "\n"
 }
 
 const heading = "=== "

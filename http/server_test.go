@@ -85,7 +85,7 @@ func TestRequestID(t *testing.T) {
 // Every answer has the headers that an API's should, those of strays included.
 func TestHeadersOfEveryAnswer(t *testing.T) {
 	w := newWorld(t)
-	for _, send := range []string{"GET /livez", "GET /nothing", "PUT /livez", "GET /api/v1/whoami", "GET /api/openapi.json"} {
+	for _, send := range []string{"GET /nothing", "PUT /livez", "GET /api/v1/whoami", "GET /api/openapi.json"} {
 		header := w.send("", send, "").header
 		for name, want := range map[string]string{
 			"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",

@@ -112,10 +112,8 @@ func (s *Server) token(ctx context.Context, c Caller, in *InToken) (*answer[Toke
 	if err != nil {
 		return nil, err
 	}
-	if own := known.Kind == domain.Personal && known.Holder == c.Actor().Account; !own {
-		if err := s.Model.Allows(c.Organization, c.Actor(), domain.TokensReadAny); err != nil {
-			return nil, err
-		}
+	if err := s.mayRead(c, known); err != nil {
+		return nil, err
 	}
 	if s.settled(ctx, known.Changed) != "" {
 		return nil, projections.ErrViews
@@ -125,6 +123,14 @@ func (s *Server) token(ctx context.Context, c Caller, in *InToken) (*answer[Toke
 		return nil, err
 	}
 	return &answer[Token]{ETag: etag(row.Changed), Body: s.describeToken(row)}, nil
+}
+
+// mayRead refuses whoever may read their own tokens only, and not this one.
+func (s *Server) mayRead(c Caller, t domain.Token) error {
+	if t.Kind == domain.Personal && t.Holder == c.Actor().Account {
+		return nil
+	}
+	return s.Model.Allows(c.Organization, c.Actor(), domain.TokensReadAny)
 }
 
 // tokenCreate answers POST /api/v1/organizations/{org}/tokens.
@@ -182,6 +188,10 @@ func (s *Server) tokenReplayed(ctx context.Context, c Caller, number domain.Posi
 	id, known := s.Model.TokenNumbered(c.Organization, number)
 	if !known {
 		return nil, domain.Refuse(domain.ErrNotFound, "there is no such token", "look at the list of tokens")
+	}
+	made, _ := s.Model.Token(c.Organization, id)
+	if err := s.mayRead(c, made); err != nil { // they may have been an admin then
+		return nil, err
 	}
 	shown := s.tokenChanged(ctx, c, id)
 	return &created[tokenCreated]{

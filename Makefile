@@ -1,0 +1,39 @@
+# The first session of the README is `make run`; the second command is `make test`.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+DATA    ?= data
+ROUNDS  ?= 1000
+BUILD   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## Start the service on ./data, making it if it is not there
+	bin/jeton serve --data $(DATA)
+
+build: ## Build bin/jeton, one static binary
+	CGO_ENABLED=0 go build $(BUILD) -o bin/jeton ./cmd/jeton
+
+test: ## Run all tests: race detector on, real NATS, SQLite and PostgreSQL
+	go vet ./...
+	go test -race -timeout 14m ./...
+	cd http/databaselabtest && go vet ./... && go test -race -timeout 10m ./...
+
+lint: ## Check formatting and vet
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	go vet ./...
+
+bench: build ## Measure the promises of speed as ratios in one run (about 6 minutes)
+	go run ./cmd/bench
+
+crash: ## Kill -9 the server ROUNDS times (1000) while it works; nothing acknowledged may be lost
+	go test -timeout 0 -count 1 -run TestKilled -v ./cmd/jeton -args -rounds $(ROUNDS)
+
+fuzz: ## Fuzz what parses strangers' bytes, a minute each
+	go test -fuzz FuzzParseSecret -fuzztime 60s ./domain
+	go test -fuzz FuzzParseID -fuzztime 60s ./domain
+
+clean: ## Remove what was built; data stays
+	rm -rf bin
+
+.PHONY: help run build test lint bench crash fuzz clean

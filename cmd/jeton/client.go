@@ -1,0 +1,303 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// remote are the flags of the commands that speak to a service.
+type remote struct {
+	program      *Program
+	url          string
+	tokenFile    string
+	context      string
+	organization string
+	output       string
+	timeout      time.Duration
+}
+
+// remoteCommand makes a command speak to a service, and those beneath it.
+func (p *Program) remoteCommand(cmd *cobra.Command) (*cobra.Command, *remote) {
+	r := &remote{program: p, output: "table", timeout: 30 * time.Second}
+	flags := cmd.PersistentFlags()
+	flags.StringVar(&r.url, "url", "", "address of the service, e.g. https://jeton.example.org [JETON_URL]")
+	flags.StringVar(&r.tokenFile, "token-file", "", `file with the token to show; "-" is standard input [JETON_TOKEN_FILE, or the token itself in JETON_TOKEN]`)
+	flags.StringVar(&r.context, "context", "", "take address and token from this context of the context file (default: the current one; see jeton context)")
+	flags.VarP(choice(&r.output, "table", "json", "name"), "output", "o", "how to print: table for people, json for programs, name for scripts (ids; a new secret alone)")
+	flags.Var(duration(&r.timeout), "timeout", "how long one command may take, e.g. 30s")
+	if cmd.RunE == nil {
+		helpful(cmd)
+	}
+	return cmd, r
+}
+
+// helpful makes a command that only has others beneath it show them, and refuse
+// one that is not there.
+func helpful(cmd *cobra.Command) {
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+}
+
+// organizationFlag is for commands within an organization.
+func (r *remote) organizationFlag(cmd *cobra.Command) {
+	cmd.PersistentFlags().StringVarP(&r.organization, "organization", "O", "", "alias or number of the organization (default: the one that the token is bound to)")
+}
+
+// client speaks to a service with one token.
+type client struct {
+	URL   string // without a slash at its end
+	Token string
+	HTTP  *http.Client
+	// Retries is how often a request is sent again that found the service away.
+	Retries int
+}
+
+// ask runs do with a client, for as long as --timeout allows.
+func (r *remote) ask(ctx context.Context, do func(context.Context, *client) error) error {
+	c, err := r.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	return do(ctx, c)
+}
+
+func (r *remote) client() (*client, error) {
+	where, err := r.settle()
+	if err != nil {
+		return nil, err
+	}
+	return &client{
+		URL: where.URL, Token: where.Token, Retries: 3,
+		HTTP: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	}, nil
+}
+
+// within runs do with a client and the path of the organization.
+func (r *remote) within(ctx context.Context, do func(context.Context, *client, string) error) error {
+	return r.ask(ctx, func(ctx context.Context, c *client) error {
+		org, err := r.organizationOf(ctx, c)
+		if err != nil {
+			return err
+		}
+		return do(ctx, c, "organizations/"+url.PathEscape(org))
+	})
+}
+
+func (r *remote) organizationOf(ctx context.Context, c *client) (string, error) {
+	if r.organization != "" {
+		return r.organization, nil
+	}
+	var self whoami
+	err := c.do(ctx, "GET", "whoami", nil, &self)
+	return self.Organization.Alias, err
+}
+
+const (
+	firstRetry  = 200 * time.Millisecond
+	answerLimit = 32 << 20 // bytes
+)
+
+// do sends a request beneath /api/v1 and decodes its answer into out, if that is
+// not nil. What makes something is sent with a key of its own, so that it can be
+// sent again when the answer is lost, and still happens once.
+func (c *client) do(ctx context.Context, method, path string, in, out any) error {
+	body, err := encodeBody(in)
+	if err != nil {
+		return err
+	}
+	key := rand.Text()
+	for try, wait := 0, firstRetry; ; try, wait = try+1, 2*wait {
+		err := c.once(ctx, method, path, key, body, out)
+		if !again(err) || try == c.Retries {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func encodeBody(in any) ([]byte, error) {
+	if in == nil {
+		return nil, nil
+	}
+	return json.Marshal(in)
+}
+
+// again reports whether the service may answer otherwise in a moment.
+func again(err error) bool {
+	var c coded
+	return errors.As(err, &c) && c.code == exitUnavailable
+}
+
+func (c *client) once(ctx context.Context, method, path, key string, body []byte, out any) error {
+	request, err := http.NewRequestWithContext(ctx, method, c.URL+"/api/v1/"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+c.Token)
+	request.Header.Set("User-Agent", "jeton/"+programVersion())
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if method == "POST" {
+		request.Header.Set("Idempotency-Key", key)
+	}
+	response, err := c.HTTP.Do(request)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer response.Body.Close()
+	return c.read(response, out)
+}
+
+func (c *client) read(response *http.Response, out any) error {
+	data, err := io.ReadAll(io.LimitReader(response.Body, answerLimit))
+	if err != nil {
+		return c.unreachable(err)
+	}
+	if response.StatusCode < 200 || response.StatusCode > 299 {
+		return problemOf(response, data)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("%s does not answer like this service: %w", c.URL, err)
+	}
+	return nil
+}
+
+func (c *client) unreachable(err error) error {
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		err = inner.Err // without the path
+	}
+	return coded{fmt.Errorf("%s can't be reached: %w\n  next: check the address, and whether the service runs", c.URL, err), exitUnavailable}
+}
+
+// problem is an error as the service writes it.
+type problem struct {
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	Next      string `json:"next"`
+	RequestID string `json:"request_id"`
+	Errors    []struct {
+		Field  string `json:"field"`
+		Detail string `json:"detail"`
+	} `json:"errors"`
+}
+
+// problemOf makes an error of an answer: what is wrong, the next step, and what
+// to tell the operator.
+func problemOf(response *http.Response, data []byte) error {
+	var p problem
+	if err := json.Unmarshal(data, &p); err != nil || p.Detail == "" {
+		p = problem{Detail: "the answer was " + response.Status, Next: "check the address: something else seems to answer there"}
+	}
+	var b strings.Builder
+	b.WriteString(p.Detail)
+	for _, e := range p.Errors {
+		if !strings.Contains(p.Detail, e.Detail) {
+			fmt.Fprintf(&b, "\n  %s: %s", e.Field, e.Detail)
+		}
+	}
+	if p.Next != "" {
+		b.WriteString("\n  next: " + p.Next)
+	}
+	if id := first(p.RequestID, response.Header.Get("X-Request-Id")); id != "" {
+		b.WriteString("\n  request: " + id)
+	}
+	return coded{errors.New(b.String()), exitOf(response.StatusCode)}
+}
+
+func first(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// exitOf is the exit code for a status.
+func exitOf(status int) int {
+	switch status {
+	case 400, 413, 415, 422:
+		return exitUsage
+	case 401, 403:
+		return exitDenied
+	case 404:
+		return exitNotFound
+	case 409, 412:
+		return exitConflict
+	case 429, 502, 503, 504:
+		return exitUnavailable
+	}
+	return exitError
+}
+
+// page is a part of a list.
+type page struct {
+	Items []json.RawMessage `json:"items"`
+	Next  string            `json:"next"`
+}
+
+const pageSize = 100
+
+// list reads the pages of a list, up to limit things; 0: all.
+func (c *client) list(ctx context.Context, path string, query url.Values, limit int) (all []json.RawMessage, err error) {
+	all = []json.RawMessage{}
+	if query == nil {
+		query = url.Values{}
+	}
+	query.Set("limit", strconv.Itoa(pageSize))
+	for {
+		var p page
+		if err := c.do(ctx, "GET", path+"?"+query.Encode(), nil, &p); err != nil {
+			return nil, err
+		}
+		all = append(all, p.Items...)
+		if limit > 0 && len(all) >= limit {
+			return all[:limit], nil
+		}
+		if p.Next == "" {
+			return all, nil
+		}
+		query.Set("cursor", p.Next)
+	}
+}
+
+// limitFlag is for lists.
+func limitFlag(cmd *cobra.Command, at *int) {
+	cmd.Flags().IntVar(at, "limit", 0, "how many at most; 0: all")
+}
+
+// withReason adds ?reason= to a path.
+func withReason(path, reason string) string {
+	if reason == "" {
+		return path
+	}
+	return path + "?" + url.Values{"reason": {reason}}.Encode()
+}
+
+// lost says that something was made and its secret was in an answer that never came.
+func lost(what, next string) error {
+	return fmt.Errorf("%s was made, but the answer with its secret was lost on the way\n  next: %s", what, next)
+}

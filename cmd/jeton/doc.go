@@ -1,0 +1,14 @@
+// Command jeton issues, checks and revokes the access tokens of many
+// organizations: the service, and the commands that speak to it.
+//
+// It wires and nothing else: reads settings, builds values, runs, reports. One
+// file per noun; what a command does to the platform is said in domain.
+//
+// Words: setting (a line in the table of config.go, from which flags, variables,
+// the file and their help are made), data directory (data.go), founding (the
+// first commit of an empty platform, init.go), context (an address and a token
+// that the client commands use, context.go).
+//
+// To add a setting: a field of Config and a line in its table. To add a command:
+// its noun's file, and a story in testdata/script that begins with the promise.
+package main

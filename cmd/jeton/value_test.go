@@ -1,0 +1,49 @@
+package main
+
+import "testing"
+
+func TestSize(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "1048576": 1 << 20, "256MiB": 256 << 20, "2 GiB": 2 << 30, "1TiB": 1 << 40, "7B": 7} {
+		got, err := parseSize(text)
+		if err != nil || got != want {
+			t.Errorf("%q is %d, %v; want %d", text, got, err, want)
+		}
+		if back, err := parseSize(writeSize(got)); err != nil || back != got {
+			t.Errorf("%d is written %q and read %d, %v", got, writeSize(got), back, err)
+		}
+	}
+	for _, text := range []string{"", "-1", "1MB", "many", "9999999999999TiB", "1.5GiB"} {
+		if got, err := parseSize(text); err == nil {
+			t.Errorf("%q is %d", text, got)
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                   "",
+		"postgres://db/jeton":                "postgres://db/jeton",
+		"postgres://jeton:secret@db/jeton":   "postgres://[redacted]@db/jeton",
+		"postgres://jeton:se@cr@et@db/jeton": "postgres://[redacted]@db/jeton",
+		"nats://token@a:4222":                "nats://[redacted]@a:4222",
+		"nats://u:p@a:4222,nats://u:q@b:1":   "nats://[redacted]@b:1",
+		"postgres://db/j?password=x&a=b":     "postgres://db/j?password=[redacted]&a=b",
+		"user:secret@db":                     "[redacted]@db",
+	} {
+		if got := redact(text); got != want {
+			t.Errorf("%q is shown as %q, not %q", text, got, want)
+		}
+	}
+}
+
+func TestPrefixes(t *testing.T) {
+	for _, text := range []string{"10.0.0.1/8", "localhost", "10.0.0.0/33"} {
+		if got, err := parsePrefixes(text); err == nil {
+			t.Errorf("%q is %v", text, got)
+		}
+	}
+	got, err := parsePrefixes("10.0.0.0/8, 127.0.0.1,::1")
+	if err != nil || len(got) != 3 || got[1].String() != "127.0.0.1/32" {
+		t.Errorf("%v, %v", got, err)
+	}
+}

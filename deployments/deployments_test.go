@@ -1,0 +1,156 @@
+// Package deployments_test runs what the deployments promise: the NATS
+// configuration on a real server, with Jeton's own user.
+package deployments_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.yaml.in/yaml/v3"
+
+	"jeton/domain"
+	"jeton/eventstore"
+)
+
+// natsServer runs nats.conf, but for its port and its place on disk.
+func natsServer(t *testing.T) *server.Server {
+	t.Helper()
+	t.Setenv("HOSTNAME", "nats-1")
+	t.Setenv("NATS_PASSWORD", "apppassword")
+	t.Setenv("NATS_OPS_PASSWORD", "opspassword")
+	options, err := server.ProcessConfigFile("nats.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Port, options.HTTPPort, options.NoSigs = -1, 0, true
+	options.StoreDir = t.TempDir()
+	s, err := server.NewServer(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server is not ready")
+	}
+	return s
+}
+
+func connect(t *testing.T, s *server.Server, user string) jetstream.JetStream {
+	t.Helper()
+	conn, err := eventstore.Connect(strings.Replace(s.ClientURL(), "nats://", "nats://"+user+"@", 1), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(300*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// The external log is as durable as the embedded one.
+func TestNATSConfigurationIsDurable(t *testing.T) {
+	t.Setenv("HOSTNAME", "nats-1")
+	t.Setenv("NATS_PASSWORD", "apppassword")
+	t.Setenv("NATS_OPS_PASSWORD", "opspassword")
+	options, err := server.ProcessConfigFile("nats.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !options.SyncAlways {
+		t.Error("sync_interval is not always: a power cut loses acknowledged commits")
+	}
+	if options.MaxPayload < 8<<20 {
+		t.Errorf("max_payload is %d, the embedded server takes 8 MiB", options.MaxPayload)
+	}
+}
+
+// The service's user founds the log and writes it.
+func TestJetonMayWriteTheLog(t *testing.T) {
+	ctx := context.Background()
+	store, err := eventstore.Create(ctx, connect(t, natsServer(t), "jeton:apppassword"), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := eventstore.Entry{ID: domain.RandomCommandID(), Boundary: "directory", Data: []byte("{}")}
+	if _, err := store.Append(ctx, entry, 0); err != nil {
+		t.Error(err)
+	}
+	if err := store.Healthy(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// The service's user cannot change or delete the log; the operators' user can.
+func TestJetonMayNotRewriteTheLog(t *testing.T) {
+	ctx := context.Background()
+	s := natsServer(t)
+	js := connect(t, s, "jeton:apppassword")
+	if _, err := eventstore.Create(ctx, js, 1); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(ctx, "JETON_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.MaxMsgs = 1
+	attempts := map[string]func() error{
+		"update":         func() error { _, err := js.UpdateStream(ctx, config); return err },
+		"delete":         func() error { return js.DeleteStream(ctx, "JETON_0") },
+		"purge":          func() error { return stream.Purge(ctx) },
+		"delete message": func() error { return stream.DeleteMsg(ctx, 1) },
+	}
+	for name, attempt := range attempts {
+		if err := attempt(); !denied(err) {
+			t.Errorf("%s: %v, want no answer", name, err)
+		}
+	}
+	if err := connect(t, s, "ops:opspassword").DeleteStream(ctx, "JETON_0"); err != nil {
+		t.Errorf("the operators' user can't delete the log: %v", err)
+	}
+}
+
+// denied: a request that may not be published gets no answer.
+func denied(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrPermissionViolation)
+}
+
+// Compose gives the server settings that it has, and no password of its own.
+func TestComposeFile(t *testing.T) {
+	data, err := os.ReadFile("compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compose struct {
+		Services map[string]struct {
+			Environment map[string]string
+			Image       string
+		}
+	}
+	if err := yaml.Unmarshal(data, &compose); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"jeton", "nats", "postgres"} {
+		if _, there := compose.Services[name]; !there {
+			t.Errorf("there is no service %s", name)
+		}
+	}
+	for name, value := range compose.Services["jeton"].Environment {
+		if !strings.HasPrefix(name, "JETON_") {
+			t.Errorf("jeton gets %s", name)
+		}
+		if strings.Contains(value, "@") && !strings.Contains(value, "${JETON_PASSWORD") && name != "JETON_EMAIL" {
+			t.Errorf("%s has a password of its own", name)
+		}
+	}
+}
