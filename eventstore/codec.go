@@ -3,7 +3,8 @@ package eventstore
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
+	"encoding"
+	"encoding/hex"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
@@ -23,9 +24,9 @@ const commitVersion = 1
 //	 "before":"<SHA-256 of the boundary's commit before>",
 //	 "events":[{"kind":"token.issued","data":{…}}]}
 //
-// What is empty is left out. It is read and written with what is to become
+// What is empty is left out. It is read with what is to become
 // encoding/json/v2, which takes a third of the time: starting means reading
-// every commit there ever was.
+// every commit there ever was. It is written by hand, because a command waits for it.
 type envelope struct {
 	V       int                   `json:"v"`
 	ID      domain.CommandID      `json:"id"`
@@ -43,16 +44,6 @@ type envelope struct {
 // storedEvent is an event with its kind before it: {"kind":…,"data":…}, in this
 // order, so that one pass reads it.
 type storedEvent struct{ domain.Event }
-
-// MarshalJSONTo is for package json.
-func (e storedEvent) MarshalJSONTo(out *jsontext.Encoder) error {
-	return errors.Join(
-		out.WriteToken(jsontext.BeginObject),
-		out.WriteToken(jsontext.String("kind")), out.WriteToken(jsontext.String(e.Kind())),
-		out.WriteToken(jsontext.String("data")), json.MarshalEncode(out, e.Event),
-		out.WriteToken(jsontext.EndObject),
-	)
-}
 
 // UnmarshalJSONFrom is for package json.
 func (e *storedEvent) UnmarshalJSONFrom(in *jsontext.Decoder) error {
@@ -88,15 +79,58 @@ func expect(in *jsontext.Decoder, name string) error {
 
 // Encode is the entry that stores a commit.
 func Encode(c domain.Commit) (Entry, error) {
-	stored := envelope{
-		V: commitVersion, ID: c.Command, Org: c.Organization, At: c.Time, By: c.Actor,
-		Request: c.Request, Address: c.Address, Key: c.Key, Intent: c.Intent, Before: c.Before,
+	text := make([]byte, 0, 512+256*len(c.Events))
+	text = append(text, `{"v":1,"id":"`...)
+	text = append(hex.AppendEncode(text, c.Command[:]), '"')
+	text = appendText(text, `,"org":"`, c.Organization, c.Organization.IsZero())
+	text = appendText(text, `,"at":"`, c.Time, false)
+	text = appendActor(append(text, `,"by":`...), c.Actor)
+	text = appendString(text, `,"req":`, c.Request)
+	text = appendString(text, `,"ip":`, c.Address)
+	text = appendText(text, `,"key":"`, c.Key, c.Key.IsZero())
+	text = appendText(text, `,"intent":"`, c.Intent, c.Intent.IsZero())
+	text = appendText(text, `,"before":"`, c.Before, c.Before.IsZero())
+	text, err := appendEvents(append(text, `,"events":[`...), c.Events)
+	return Entry{ID: c.Command, Boundary: c.Boundary, Data: append(text, "]}"...)}, err
+}
+
+// appendText writes a field whose text needs no quoting, unless it is empty.
+func appendText(text []byte, name string, value encoding.TextAppender, empty bool) []byte {
+	if empty {
+		return text
 	}
-	for _, e := range c.Events {
-		stored.Events = append(stored.Events, storedEvent{e})
+	text, _ = value.AppendText(append(text, name...)) // those of package domain never fail
+	return append(text, '"')
+}
+
+func appendString(text []byte, name, value string) []byte {
+	if value == "" {
+		return text
 	}
-	data, err := json.Marshal(stored)
-	return Entry{ID: c.Command, Boundary: c.Boundary, Data: data}, err
+	text, _ = jsontext.AppendQuote(append(text, name...), value) // bad UTF-8 is replaced
+	return text
+}
+
+func appendActor(text []byte, a domain.Actor) []byte {
+	text = append(append(append(text, `{"kind":"`...), a.Kind...), '"')
+	text = appendText(text, `,"account":"`, a.Account, a.Account.IsZero())
+	text = appendText(text, `,"token":"`, a.Token, a.Token.IsZero())
+	return append(text, '}')
+}
+
+func appendEvents(text []byte, events []domain.Event) ([]byte, error) {
+	for i, e := range events {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		data, err := json.Marshal(e)
+		if err != nil {
+			return nil, fmt.Errorf("event %s: %w", e.Kind(), err)
+		}
+		text = append(append(append(text, `{"kind":"`...), e.Kind()...), `","data":`...)
+		text = append(append(text, data...), '}')
+	}
+	return text, nil
 }
 
 // Decode reads a record back. What it cannot read it refuses: a kind of event or

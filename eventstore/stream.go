@@ -38,6 +38,11 @@ const (
 // nothing is deleted, purged, rolled up, or let go for age or size, and nothing
 // is acknowledged before it is written.
 //
+// Nothing is compressed, though it would take a fifth of the disk: when one bit of
+// a compressed block is flipped and the server starts after a crash, it deletes
+// the whole log (measured, 2.15.2). Of a plain block it drops the commits behind
+// the bit, which the follower sees and SQL still has.
+//
 // Direct reads are off, though one replica could have them: a follower would
 // answer them from behind, and so every lookup goes to whoever leads.
 func streamConfig(storeID string, replicas int) jetstream.StreamConfig {
@@ -47,7 +52,7 @@ func streamConfig(storeID string, replicas int) jetstream.StreamConfig {
 		Retention:         jetstream.LimitsPolicy,
 		Storage:           jetstream.FileStorage,
 		Discard:           jetstream.DiscardNew,
-		Compression:       jetstream.S2Compression,
+		Compression:       jetstream.NoCompression,
 		Replicas:          replicas,
 		MaxConsumers:      -1,
 		MaxMsgs:           -1,

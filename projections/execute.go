@@ -100,7 +100,19 @@ func (m *Model) append(ctx context.Context, c domain.Commit, after domain.Positi
 	if err != nil {
 		return c, err
 	}
-	return c, m.apply(c, entry.Sum())
+	if err := m.apply(c, entry.Sum()); err != nil {
+		return c, err
+	}
+	m.skip(c.Position, entry.Sum())
+	return c, nil
+}
+
+// skip spares the follower a commit that is in memory already.
+func (m *Model) skip(at domain.Position, sum domain.Hash) {
+	m.own.Store(at, sum)
+	if m.Position() >= at { // it was faster
+		m.own.Delete(at)
+	}
 }
 
 // catchUp waits for what came first. A log of several replicas may report a

@@ -27,6 +27,7 @@ type Model struct {
 	tokens  map[domain.TokenID]uint32        // of which tenant; no pointers, see package domain
 
 	following progress
+	own       sync.Map      // domain.Position → domain.Hash: executed here, not followed yet
 	loaded    chan struct{} // closed when the log as it was at the start has been read
 	stopped   chan struct{} // closed when Run has ended
 	refusing  atomic.Pointer[error]
@@ -124,6 +125,10 @@ func compare(head eventstore.Head, remembered []eventstore.Head) error {
 }
 
 func (m *Model) follow(r eventstore.Record) error {
+	if sum, own := m.own.LoadAndDelete(r.Position); own && sum == r.Sum() {
+		m.following.reach(r.Position)
+		return nil
+	}
 	commit, err := eventstore.Decode(r)
 	if err != nil {
 		return err
@@ -156,7 +161,7 @@ func (m *Model) apply(c domain.Commit, sum domain.Hash) error {
 
 // begin makes the tenant of an organization that a commit of the directory creates.
 func (m *Model) begin(c domain.Commit) {
-	if c.Organization.IsZero() {
+	if !slices.ContainsFunc(c.Events, isCreation) {
 		return
 	}
 	o := domain.NewOrganization(c.Organization)
@@ -182,6 +187,8 @@ func (m *Model) index(c domain.Commit) {
 		}
 	}
 }
+
+func isCreation(e domain.Event) bool { _, ok := e.(domain.OrganizationCreated); return ok }
 
 func isIssue(e domain.Event) bool { _, ok := e.(domain.TokenIssued); return ok }
 
