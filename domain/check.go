@@ -37,6 +37,16 @@ func (v Verdict) Active() bool { return v.Reason == ReasonNone }
 // long the answer takes.
 func (o *Organization) Check(s Shown, now Instant) Verdict {
 	t, _ := o.Tokens.Find(s.Token)
+	return o.check(t, s, now)
+}
+
+// CheckAt is Check by somebody who knows the place of the token with that id, and
+// so spares a look-up that is all cache misses where there are millions.
+func (o *Organization) CheckAt(place uint32, s Shown, now Instant) Verdict {
+	return o.check(o.Tokens.kept[place], s, now)
+}
+
+func (o *Organization) check(t Token, s Shown, now Instant) Verdict {
 	same := subtle.ConstantTimeCompare(t.Hash[:], s.Hash[:]) == 1
 	if !same || t.Kind != s.Kind {
 		return Verdict{Reason: ReasonUnknown}

@@ -7,8 +7,9 @@ import "time"
 // cannot be compared with a string or another unit by accident.
 type Instant int64
 
-// instantLayout keeps milliseconds only where there are any.
-const instantLayout = "2006-01-02T15:04:05.999Z07:00"
+// instantLayout shows as much of a second as there is: at most milliseconds. It is
+// the one with which package time is fastest.
+const instantLayout = time.RFC3339Nano
 
 // lastInstant is the end of the year 9999, the last that RFC 3339 can write.
 var lastInstant = At(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)) - 1

@@ -19,6 +19,12 @@ func (s *Tokens) Find(id TokenID) (t Token, known bool) {
 	return s.kept[place], true
 }
 
+// Place is where the token with an id is kept, as long as the organization lives.
+func (s *Tokens) Place(id TokenID) (place uint32, known bool) {
+	place, known = s.places[id]
+	return place, known
+}
+
 // Len is how many there are and were.
 func (s *Tokens) Len() int { return len(s.kept) }
 

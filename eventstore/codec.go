@@ -136,9 +136,12 @@ func appendEvents(text []byte, events []domain.Event) ([]byte, error) {
 // Decode reads a record back. What it cannot read it refuses: a kind of event or
 // an envelope from a younger version, or an entry that names another id.
 func Decode(r Record) (domain.Commit, error) {
-	var stored envelope
-	if err := json.Unmarshal(r.Data, &stored); err != nil {
-		return domain.Commit{}, fmt.Errorf("commit %d: %w", r.Position, err)
+	stored, read := quickly(r.Data)
+	if !read {
+		stored = envelope{}
+		if err := json.Unmarshal(r.Data, &stored); err != nil {
+			return domain.Commit{}, fmt.Errorf("commit %d: %w", r.Position, err)
+		}
 	}
 	if stored.V != commitVersion {
 		return domain.Commit{}, fmt.Errorf("commit %d has version %d: it needs a newer version of this program", r.Position, stored.V)

@@ -43,6 +43,7 @@ type Record struct {
 	Entry
 	Position domain.Position
 	Chain    domain.Hash // of the log up to and including this record
+	sum      domain.Hash // of Data, if Next has made the record
 }
 
 // Head is how far somebody has read, and what they had read by then. Two logs
@@ -58,19 +59,25 @@ func (r Record) Head() Head { return Head{r.Position, r.Chain} }
 // Next is the record that e makes behind h, with its link of the chain:
 //
 //	SHA-256(chain before ‖ position, 8 bytes big endian ‖ length of the boundary,
-//	        2 bytes big endian ‖ boundary ‖ data)
+//	        2 bytes big endian ‖ boundary ‖ SHA-256(data))
 func (h Head) Next(e Entry) Record {
-	sum := sha256.New()
-	var number [10]byte
-	binary.BigEndian.PutUint64(number[:8], uint64(h.Position)+1)
-	binary.BigEndian.PutUint16(number[8:], uint16(len(e.Boundary)))
-	sum.Write(h.Chain[:])
-	sum.Write(number[:])
-	sum.Write([]byte(e.Boundary))
-	sum.Write(e.Data)
-	r := Record{Entry: e, Position: h.Position + 1}
-	sum.Sum(r.Chain[:0])
+	r := Record{Entry: e, Position: h.Position + 1, sum: e.Sum()}
+	text := make([]byte, 0, 128)
+	text = append(text, h.Chain[:]...)
+	text = binary.BigEndian.AppendUint64(text, uint64(r.Position))
+	text = binary.BigEndian.AppendUint16(text, uint16(len(e.Boundary)))
+	text = append(text, e.Boundary...)
+	text = append(text, r.sum[:]...)
+	r.Chain = sha256.Sum256(text)
 	return r
+}
+
+// Sum is what the boundary's next commit names as the one before it.
+func (r Record) Sum() domain.Hash {
+	if r.sum.IsZero() {
+		return r.Entry.Sum()
+	}
+	return r.sum
 }
 
 // What can become of an Append or a Follow besides success.

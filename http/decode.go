@@ -39,13 +39,21 @@ type quickAnswer interface{ appendJSON(text []byte) []byte }
 // appendString writes a string as encoding/json does.
 func appendString(text []byte, s string) []byte {
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || strings.IndexByte(`"\\<>&`, c) >= 0 {
+		if !asItIs[s[i]] {
 			quoted, _ := json.Marshal(s) // a string can always be written
 			return append(text, quoted...)
 		}
 	}
 	return append(append(append(text, '"'), s...), '"')
 }
+
+// asItIs are the bytes that encoding/json writes as they are.
+var asItIs = func() (plain [256]bool) {
+	for c := byte(' '); c <= '~'; c++ {
+		plain[c] = !strings.ContainsRune(`"\<>&`, rune(c))
+	}
+	return plain
+}()
 
 // appendField writes a field behind others, unless it is empty.
 func appendField(text []byte, name, value string) []byte {

@@ -70,6 +70,9 @@ const gathering = 50 * time.Millisecond
 func (s *Server) commits(ctx context.Context, org domain.OrganizationID, q LogQuery) ([]projections.CommitRow, error) {
 	waiting, cancel := context.WithTimeout(ctx, time.Duration(q.Wait)*time.Second)
 	defer cancel()
+	if s.Stopping != nil {
+		defer context.AfterFunc(s.Stopping, cancel)()
+	}
 	for {
 		at, _ := s.Views.Position()
 		rows, err := s.Views.Commits(ctx, org, q.After, q.Limit)

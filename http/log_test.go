@@ -90,3 +90,18 @@ func TestLogWaiterGoesAway(t *testing.T) {
 }
 
 func letter(i int) string { return string(rune('a' + i)) }
+
+// A server that stops does not wait for what may never happen.
+func TestLogWaitEndsWhenTheServerStops(t *testing.T) {
+	w := newWorld(t)
+	stopping, stop := context.WithCancel(t.Context())
+	w.server.Stopping = stopping
+	answered := make(chan reply, 1)
+	go func() {
+		answered <- w.send("ann", "GET /api/v1/organizations/acme/log?after="+fmt.Sprint(w.last())+"&wait=30", "")
+	}()
+	stop()
+	if got := <-answered; got.status != 200 || !strings.Contains(got.body, `"items":[]`) {
+		t.Errorf("answered %d %s, want an empty list", got.status, got.body)
+	}
+}

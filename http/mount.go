@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/rs/zerolog"
 
 	"jeton/domain"
 )
@@ -143,8 +144,9 @@ func (m *mounter) guard(r route, handle func(http.ResponseWriter, *http.Request,
 		caller := Caller{Request: requestID(request)}
 		defer func() {
 			m.recovered(r, answer, recover())
-			observe(answer.status, time.Since(began))
-			m.line(r, request, caller, answer.status, time.Since(began))
+			took := time.Since(began)
+			observe(answer.status, took)
+			m.line(r, request, &caller, answer.status, took)
 		}()
 		request.Body = http.MaxBytesReader(answer, request.Body, r.limit()) // before the door: a dialect has credentials in bodies
 		admitted, err := m.server.admit(request, r.access)
@@ -177,20 +179,20 @@ func (m *mounter) recovered(r route, w *recorder, cause any) {
 }
 
 // line is the one log line of a request.
-func (m *mounter) line(r route, request *http.Request, c Caller, status int, took time.Duration) {
-	event := m.server.Log.Info()
+func (m *mounter) line(r route, request *http.Request, c *Caller, status int, took time.Duration) {
+	level := zerolog.InfoLevel
 	switch {
-	case status >= 500:
-		event = m.server.Log.Error()
 	case r.quiet:
-		event = m.server.Log.Debug()
+		level = zerolog.DebugLevel
+	case status >= 500:
+		level = zerolog.ErrorLevel
 	}
-	if !event.Enabled() {
-		return
+	if level < m.server.Log.GetLevel() {
+		return // before there is an event: this runs for every check
 	}
-	event.Str("route", r.pattern).Str("path", redact(request.URL.Path)).Int("status", status).Dur("took", took).
+	m.server.Log.WithLevel(level).Str("route", r.pattern).Str("path", redact(request.URL.Path)).Int("status", status).Dur("took", took).
 		Str("request", c.Request).Stringer("from", c.Address).
-		Str("organization", c.Alias).Str("actor", string(c.kind())).Str("token", handle(c)).Msg("request")
+		Str("organization", c.Alias).Str("actor", string(c.kind())).Str("token", handle(*c)).Msg("request")
 }
 
 func (c Caller) kind() domain.ActorKind {
@@ -306,7 +308,12 @@ func identify(w http.ResponseWriter, r *http.Request) {
 	w.Header()["X-Request-Id"] = r.Header["X-Request-Id"]
 }
 
-func requestID(r *http.Request) string { return r.Header.Get("X-Request-Id") }
+func requestID(r *http.Request) string {
+	if ids := r.Header["X-Request-Id"]; len(ids) > 0 {
+		return ids[0]
+	}
+	return ""
+}
 
 // recorder remembers what was answered.
 type recorder struct {

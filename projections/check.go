@@ -22,14 +22,14 @@ func (m *Model) Check(text string) (Checked, error) {
 	if !ok {
 		return Checked{Verdict: domain.Verdict{Reason: domain.ReasonMalformed}}, nil
 	}
-	t := m.tenantOf(shown.Token)
+	t, at := m.tenantOf(shown.Token)
 	if t == nil {
 		return Checked{Verdict: domain.Verdict{Reason: domain.ReasonUnknown}}, nil
 	}
 	now := domain.At(m.now())
 	t.mu.RLock()
 	answer := Checked{
-		Verdict:      t.state.Check(shown, now),
+		Verdict:      t.state.CheckAt(at, shown, now),
 		Organization: t.state.ID, Number: t.state.Number, Alias: t.state.Alias,
 	}
 	t.mu.RUnlock()
@@ -42,13 +42,14 @@ func (m *Model) Check(text string) (Checked, error) {
 	return answer, nil
 }
 
-func (m *Model) tenantOf(token domain.TokenID) *tenant {
+// tenantOf is the tenant of a token and the token's place in it.
+func (m *Model) tenantOf(token domain.TokenID) (*tenant, uint32) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if place, known := m.tokens[token]; known {
-		return m.tenants[place]
+	if at, known := m.tokens[token]; known {
+		return m.tenants[at.tenant], at.token
 	}
-	return nil
+	return nil, 0
 }
 
 // CheckFor is Check asked by somebody inside an organization: they learn nothing

@@ -24,7 +24,7 @@ type Model struct {
 	mu      sync.RWMutex // guards the three maps; nothing else is locked while it is held
 	tenants []*tenant
 	places  map[domain.OrganizationID]uint32 // in tenants
-	tokens  map[domain.TokenID]uint32        // of which tenant; no pointers, see package domain
+	tokens  map[domain.TokenID]spot          // no pointers, see package domain
 
 	following progress
 	own       sync.Map      // domain.Position → domain.Hash: executed here, not followed yet
@@ -37,6 +37,9 @@ type Model struct {
 // half a history would bring revoked tokens back.
 var ErrLoading = errors.New("the log is still being read")
 
+// spot is where a token is: its tenant's place, and its own inside.
+type spot struct{ tenant, token uint32 }
+
 // tenant is an organization in the model.
 type tenant = boundary[*domain.Organization]
 
@@ -47,7 +50,7 @@ func NewModel(store eventstore.Store, now func() time.Time) *Model {
 		now:       now,
 		directory: newBoundary(domain.DirectoryBoundary, domain.NewDirectory()),
 		places:    map[domain.OrganizationID]uint32{},
-		tokens:    map[domain.TokenID]uint32{},
+		tokens:    map[domain.TokenID]spot{},
 		loaded:    make(chan struct{}),
 		stopped:   make(chan struct{}),
 	}
@@ -83,7 +86,7 @@ func (m *Model) run(ctx context.Context, remembered []eventstore.Head) error {
 		}
 	}
 	m.serveFrom(last, 0)
-	return m.store.Follow(ctx, eventstore.Head{}, func(r eventstore.Record) error {
+	return m.readAhead(ctx, func(r eventstore.Record) error {
 		if err := m.follow(r); err != nil {
 			return err
 		}
@@ -93,6 +96,36 @@ func (m *Model) run(ctx context.Context, remembered []eventstore.Head) error {
 		m.serveFrom(last, r.Position)
 		return nil
 	})
+}
+
+// ahead is how many records may be read before they are taken.
+const ahead = 512
+
+// readAhead follows the log from its beginning. Reading and chaining go on while
+// do takes what was read: a start with a million commits uses two processors.
+func (m *Model) readAhead(ctx context.Context, do func(eventstore.Record) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	records, ended := make(chan eventstore.Record, ahead), make(chan error, 1)
+	go func() {
+		defer close(records)
+		ended <- m.store.Follow(ctx, eventstore.Head{}, func(r eventstore.Record) error {
+			select {
+			case records <- r:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	for r := range records {
+		if err := do(r); err != nil {
+			cancel()
+			<-ended
+			return err
+		}
+	}
+	cancel()
+	return <-ended
 }
 
 // serveFrom begins to serve once the model is as far as the log was at the start.
@@ -155,7 +188,7 @@ func (m *Model) apply(c domain.Commit, sum domain.Hash) error {
 	}
 	return t.take(c, sum, func(o *domain.Organization) {
 		o.Evolve(c)
-		m.index(c)
+		m.index(c, o)
 	})
 }
 
@@ -170,20 +203,21 @@ func (m *Model) begin(c domain.Commit) {
 	m.places[o.ID] = uint32(len(m.tenants))
 	m.tenants = append(m.tenants, newBoundary(o.ID.Boundary(), o))
 	m.mu.Unlock()
-	m.index(c)
+	m.index(c, o)
 }
 
-// index remembers which tenant a token belongs to.
-func (m *Model) index(c domain.Commit) {
+// index remembers where the tokens are that a commit has issued.
+func (m *Model) index(c domain.Commit, o *domain.Organization) {
 	if !slices.ContainsFunc(c.Events, isIssue) {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	place := m.places[c.Organization]
+	tenant := m.places[c.Organization]
 	for _, e := range c.Events {
 		if issued, ok := e.(domain.TokenIssued); ok {
-			m.tokens[issued.Token] = place
+			at, _ := o.Tokens.Place(issued.Token)
+			m.tokens[issued.Token] = spot{tenant, at}
 		}
 	}
 }
@@ -286,7 +320,7 @@ func (m *Model) AllowsOperator(a domain.Actor) error {
 // home is the organization in which the actor may act at all: the one that the
 // token they show belongs to, as long as it is live and theirs. None: zero.
 func (m *Model) home(a domain.Actor) domain.OrganizationID {
-	t := m.tenantOf(a.Token)
+	t, _ := m.tenantOf(a.Token)
 	if t == nil {
 		return domain.OrganizationID{}
 	}

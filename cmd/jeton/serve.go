@@ -110,6 +110,7 @@ type Main struct {
 
 	listener net.Listener
 	server   *http.Server
+	stopping context.CancelFunc // ends requests that wait for something to happen
 	stop     context.CancelFunc // ends what follows the log
 	running  sync.WaitGroup
 }
@@ -193,9 +194,11 @@ func (m *Main) follow() (ended <-chan error) {
 func (m *Main) answer() {
 	registry := prometheus.NewRegistry()
 	m.register(registry)
+	stopping, stop := context.WithCancel(context.Background())
+	m.stopping = stop
 	door := &api.Server{
 		Model: m.Model, Views: m.Views, Log: m.Log, Version: m.Version,
-		Metrics: registry, Now: m.Now, Ready: m.ready, TrustedProxies: m.Config.TrustedProxies,
+		Metrics: registry, Now: m.Now, Ready: m.ready, TrustedProxies: m.Config.TrustedProxies, Stopping: stopping,
 	}
 	m.server = api.NewHTTPServer(door.Handler())
 	m.server.ErrorLog = log.New(m.Log.With().Str("part", "http").Logger(), "", 0)
@@ -268,6 +271,7 @@ func (m *Main) Close() (err error) {
 func (m *Main) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), m.Config.ShutdownGrace)
 	defer cancel()
+	m.stopping()
 	if err := m.server.Shutdown(ctx); err != nil {
 		m.Log.Warn().Dur("grace", m.Config.ShutdownGrace).Msg("requests were cut off")
 		return m.server.Close()
