@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -76,10 +77,12 @@ func flipInTheMiddle(b []byte) []byte {
 	return b
 }
 
+// The server deletes a compressed log with one flipped bit when it starts after a
+// crash. Ours are not compressed; by its source other troubles end so too.
 func TestALogThatTheServerDeletesAtItsStartIsKept(t *testing.T) {
 	dir := t.TempDir()
-	const commits = 3
-	heads := fillFiles(t, dir, commits)
+	const messages = 3
+	fillCompressed(t, dir, messages)
 	change(t, dir, "2.blk", flipInTheMiddle)
 	forgetIndex(t, dir)
 	for range 2 { // it is not founded anew by starting again
@@ -94,15 +97,33 @@ func TestALogThatTheServerDeletesAtItsStartIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	change(t, dir, "2.blk", flipInTheMiddle)
-	s, err := eventstore.Open(t.Context(), embed(t, dir).JetStream())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := eventstoretest.Follow(t, s, eventstore.Head{}).Take(commits)[commits-1].Head(); got != heads[commits] {
-		t.Errorf("put back, the log comes to %v, want %v", got, heads[commits])
+	if state := streamInfo(t, embed(t, dir).JetStream()).State; state.Msgs != messages || state.NumDeleted != 0 {
+		t.Errorf("put back, the log has %d messages and lacks %d, want %d", state.Msgs, state.NumDeleted, messages)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "kept")); err == nil {
 		t.Error("second names are left behind")
+	}
+}
+
+// fillCompressed leaves a compressed log of a file to each message.
+func fillCompressed(t *testing.T, dir string, messages int) {
+	t.Helper()
+	e := embed(t, dir)
+	_, err := e.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: stream, Subjects: []string{"jeton.0.>"}, Compression: jetstream.S2Compression,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := make([]byte, 5<<20)
+	_, _ = rand.Read(data) // so that it stays as large when it is compressed
+	for range messages {
+		if _, err := e.JetStream().Publish(t.Context(), "jeton.0.a", data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -116,7 +137,7 @@ func fillFiles(t *testing.T, dir string, commits int) []eventstore.Head {
 	heads := []eventstore.Head{{}}
 	for i := range commits {
 		data := make([]byte, 5<<20)
-		_, _ = rand.Read(data) // so that it stays as large when it is compressed
+		_, _ = rand.Read(data)
 		entry := eventstore.Entry{ID: domain.RandomCommandID(), Boundary: "a", Data: data}
 		eventstoretest.Append(t, s, entry, domain.Position(i))
 		heads = append(heads, heads[i].Next(entry).Head())
@@ -142,11 +163,25 @@ func TestALogThatIsReplacedIsNoticed(t *testing.T) {
 	if err := js.DeleteStream(t.Context(), stream); err != nil {
 		t.Fatal(err)
 	}
-	other := create(t, js, 1)
+	other := createAgain(t, js)
 	for i := range domain.Position(3) {
 		eventstoretest.Append(t, other, eventstoretest.Entry("a", "other"), i)
 	}
 	wantDamage(t, readToEnd(t, s, eventstore.Head{}), 1)
+}
+
+// createAgain creates the log as soon as the server has put away the deleted one.
+func createAgain(t *testing.T, js jetstream.JetStream) *eventstore.JetStream {
+	t.Helper()
+	for end := time.Now().Add(patience); ; runtime.Gosched() {
+		s, err := eventstore.Create(t.Context(), js, 1)
+		if err == nil {
+			return s
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestALogThatLosesItsBeginningIsNoticed(t *testing.T) {
