@@ -37,16 +37,16 @@ func (v Verdict) Active() bool { return v.Reason == ReasonNone }
 // long the answer takes.
 func (o *Organization) Check(s Shown, now Instant) Verdict {
 	t, _ := o.Tokens.Find(s.Token)
-	return o.check(t, s, now)
+	return o.check(&t, s, now)
 }
 
 // CheckAt is Check by somebody who knows the place of the token with that id, and
 // so spares a look-up that is all cache misses where there are millions.
 func (o *Organization) CheckAt(place uint32, s Shown, now Instant) Verdict {
-	return o.check(o.Tokens.kept[place], s, now)
+	return o.check(&o.Tokens.kept[place], s, now)
 }
 
-func (o *Organization) check(t Token, s Shown, now Instant) Verdict {
+func (o *Organization) check(t *Token, s Shown, now Instant) Verdict {
 	same := subtle.ConstantTimeCompare(t.Hash[:], s.Hash[:]) == 1
 	if !same || t.Kind != s.Kind {
 		return Verdict{Reason: ReasonUnknown}
@@ -57,22 +57,22 @@ func (o *Organization) check(t Token, s Shown, now Instant) Verdict {
 }
 
 // standing is what a token that the organization has can do at a moment.
-func (o *Organization) standing(t Token, now Instant) Verdict {
+func (o *Organization) standing(t *Token, now Instant) Verdict {
 	switch {
 	case t.Kind == NoKind:
 		return Verdict{Reason: ReasonUnknown}
 	case t.Revoked:
-		return Verdict{Reason: ReasonRevoked, Token: t}
+		return Verdict{Reason: ReasonRevoked, Token: *t}
 	case !t.Live(now):
-		return Verdict{Reason: ReasonExpired, Token: t}
+		return Verdict{Reason: ReasonExpired, Token: *t}
 	case t.Kind == Administrative:
-		return Verdict{Token: t, Granted: administrativePermissions}
+		return Verdict{Token: *t, Granted: administrativePermissions}
 	}
 	holder := o.Members[t.Holder]
 	if !holder.active() {
-		return Verdict{Reason: ReasonSuspended, Token: t}
+		return Verdict{Reason: ReasonSuspended, Token: *t}
 	}
-	return Verdict{Token: t, Role: holder.Role, Granted: holder.Role.Permissions()}
+	return Verdict{Token: *t, Role: holder.Role, Granted: holder.Role.Permissions()}
 }
 
 // rights is what the verdict lets the actor do: an actor who says they are

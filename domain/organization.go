@@ -31,7 +31,7 @@ func NewOrganization(id OrganizationID) *Organization {
 // unless the token they showed is live and its holder active.
 func (o *Organization) Rights(a Actor, now Instant) Permissions {
 	t, _ := o.Tokens.Find(a.Token)
-	return o.standing(t, now).rights(a)
+	return o.standing(&t, now).rights(a)
 }
 
 // Allows refuses the actor who lacks the permission at this moment. Queries ask

@@ -86,8 +86,21 @@ func appendLetters(text []byte, length int, random io.Reader) ([]byte, error) {
 }
 
 func appendChecksum(text []byte) []byte {
-	digits := checksum(string(text))
+	sum := checksum(string(text))
+	var digits [6]byte
+	for i := len(digits) - 1; i >= 0; i-- {
+		digits[i] = secretAlphabet[sum%uint32(len(secretAlphabet))]
+		sum /= uint32(len(secretAlphabet))
+	}
 	return append(text, digits[:]...)
+}
+
+// number is what digits say in base 62. All of them are letters of the alphabet.
+func number(digits string) (n uint64) {
+	for i := range len(digits) {
+		n = n*uint64(len(secretAlphabet)) + uint64(secretValue[digits[i]])
+	}
+	return n
 }
 
 // crcTables are the tables of CRC-32 for a byte that has one to four behind it.
@@ -104,18 +117,13 @@ var crcTables = func() (tables [4][256]uint32) {
 // checksum is CRC-32 four bytes at a time, which the 60 of a secret are a multiple
 // of: the function of hash/crc32 lets its argument escape to the heap, and every
 // check runs this.
-func checksum(text string) (digits [6]byte) {
+func checksum(text string) uint32 {
 	crc := ^uint32(0)
 	for ; len(text) >= 4; text = text[4:] {
 		crc ^= uint32(text[0]) | uint32(text[1])<<8 | uint32(text[2])<<16 | uint32(text[3])<<24
 		crc = crcTables[3][byte(crc)] ^ crcTables[2][byte(crc>>8)] ^ crcTables[1][byte(crc>>16)] ^ crcTables[0][crc>>24]
 	}
-	crc = ^crc
-	for i := len(digits) - 1; i >= 0; i-- {
-		digits[i] = secretAlphabet[crc%uint32(len(secretAlphabet))]
-		crc /= uint32(len(secretAlphabet))
-	}
-	return digits
+	return ^crc
 }
 
 // Reveal is the secret's text: for the answer that creates it, once.
@@ -159,7 +167,7 @@ func ParseSecret(text string) (s Shown, ok bool) {
 	if !known || !valid || !lettersOnly(text[secretProperAt:]) {
 		return Shown{}, false
 	}
-	if sum := checksum(text[:secretSumAt]); string(sum[:]) != text[secretSumAt:] {
+	if number(text[secretSumAt:]) != uint64(checksum(text[:secretSumAt])) {
 		return Shown{}, false
 	}
 	var whole [SecretLength]byte // on the stack, where a []byte(text) of this length is not
