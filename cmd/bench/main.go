@@ -51,6 +51,12 @@ func (b bench) run(ctx context.Context, phase string) error {
 		return b.model(ctx)
 	case "commands":
 		return b.commands(ctx)
+	case "http":
+		rows, err := b.http(ctx)
+		if err != nil {
+			return err
+		}
+		return report(rows...)
 	case "bare":
 		return serveBare()
 	}

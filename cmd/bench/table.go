@@ -34,7 +34,15 @@ func median(all []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-func ratio(ours, theirs []float64) string { return fmt.Sprintf("%.2f", median(ours)/median(theirs)) }
+// ratio is the median of ours over theirs, round by round: a shared machine has
+// good and bad minutes, and both sides of a round have the same.
+func ratio(ours, theirs []float64) string {
+	ratios := make([]float64, len(ours))
+	for i := range ours {
+		ratios[i] = ours[i] / theirs[i]
+	}
+	return fmt.Sprintf("%.2f (%.2f to %.2f)", median(ratios), slices.Min(ratios), slices.Max(ratios))
+}
 
 // spread is a median with the least and the most, for figures that vary.
 func spread(all []float64) string {
