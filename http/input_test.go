@@ -246,3 +246,12 @@ func TestSecretInPath(t *testing.T) {
 		t.Errorf("the log does not show the rest of the path:\n%s", w.logs)
 	}
 }
+
+// curl -d calls every body a form. It is read as what it is.
+func TestABodyThatCurlCallsAForm(t *testing.T) {
+	w := newWorld(t)
+	answered := w.send("ann", "POST /api/v1/organizations/acme/tokens", `{"name":"from curl","kind":"personal"}`, "Content-Type: application/x-www-form-urlencoded")
+	if answered.status != 201 {
+		t.Errorf("answered %d %s, want 201", answered.status, answered.body)
+	}
+}
