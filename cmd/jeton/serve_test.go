@@ -109,7 +109,7 @@ func TestDamageWhileRunning(t *testing.T) {
 	}
 	m := begin(t, func(c *Config) { c.NATS = server.ClientURL() })
 	deleteStream(t, server.ClientURL())
-	for end := time.Now().Add(30 * time.Second); m.Model.Err() == nil; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); m.Model.Err() == nil; <-time.After(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("nobody has noticed")
 		}

@@ -64,6 +64,6 @@ func TestServerEndsWithTheProcess(t *testing.T) {
 		if time.Now().After(limit) {
 			t.Fatalf("%s is still there", dir)
 		}
-		time.Sleep(10 * time.Millisecond)
+		<-time.After(10 * time.Millisecond) // then ask again
 	}
 }
