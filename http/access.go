@@ -104,7 +104,7 @@ func (s *Server) admit(r *http.Request, a access) (Caller, error) {
 func (s *Server) authorize(r *http.Request, a access, c Caller) error {
 	switch a.who {
 	case bearer:
-		return nil
+		return a.permit(c.Granted)
 	case operator:
 		return s.Model.AllowsOperator(c.Actor())
 	case inside:

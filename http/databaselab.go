@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"jeton/domain"
 )
 
 // The dialect of Database Lab: what its engine, its command line and its console
@@ -26,7 +28,7 @@ import (
 func (s *Server) databaseLabRoutes() []route {
 	routes := []route{
 		{pattern: "POST " + s.databaseLab("/rpc/dblab_token_check"), summary: "Check a token", quiet: true,
-			access: labArguments[labTokenCheck](), mount: labFunction(s.labTokenCheck)},
+			access: labArguments[labTokenCheck](domain.TokensCheck), mount: labFunction(s.labTokenCheck)},
 		{pattern: "GET " + s.databaseLab("/api_tokens"), summary: "List live tokens",
 			access: access{who: bearer, tokens: labHeaders}, mount: raw(s.labTokens)},
 		{pattern: "POST " + s.databaseLab("/rpc/api_token_create"), summary: "Create a token", audit: "token.issued",
@@ -64,13 +66,13 @@ type labBody[A any] struct {
 	arguments A
 }
 
-// labArguments admits whoever shows a live token in a header or among the
-// arguments A of a function.
+// labArguments admits whoever shows a live token, in a header or among the
+// arguments A of a function, that has one of the permissions if any is named.
 func labArguments[A any, P interface {
 	*A
 	credentials() []string
-}]() access {
-	return access{who: bearer, tokens: func(r *http.Request) ([]string, error) {
+}](needs ...domain.Permission) access {
+	return access{who: bearer, needs: needs, tokens: func(r *http.Request) ([]string, error) {
 		body := &labBody[A]{ReadCloser: r.Body}
 		if err := decode(r, &body.arguments); err != nil {
 			return nil, err

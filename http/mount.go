@@ -235,11 +235,21 @@ func (m *mounter) handler() http.Handler {
 		if strings.Contains(r.URL.Path, "//") {
 			r.URL.Path = slashes.ReplaceAllString(r.URL.Path, "/")
 		}
+		if dotted(r.URL.Path) { // the mux would redirect, and clients would send their tokens along
+			m.stray(w, r)
+			return
+		}
 		if len(r.URL.Path) > len(m.databaseLab) && strings.HasPrefix(r.URL.Path, m.databaseLab) {
 			r.URL.Path = strings.TrimSuffix(r.URL.Path, "/")
 		}
 		m.mux.ServeHTTP(w, r)
 	})
+}
+
+// dotted reports whether a path has steps that are to be walked, not names.
+func dotted(path string) bool {
+	return strings.Contains(path, "/./") || strings.Contains(path, "/../") ||
+		strings.HasSuffix(path, "/.") || strings.HasSuffix(path, "/..")
 }
 
 var slashes = regexp.MustCompile("/{2,}")
@@ -277,7 +287,7 @@ func (m *mounter) stray(w http.ResponseWriter, r *http.Request) {
 			allow = append(allow, method)
 		}
 	}
-	if allow == nil {
+	if allow == nil || dotted(r.URL.Path) {
 		refuse(w, problem(404, "no-route", "there is nothing at this path", "see /api/openapi.json for what there is"))
 		return
 	}

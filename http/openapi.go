@@ -111,6 +111,9 @@ func (a access) String() string {
 	case anybody:
 		return "anybody"
 	case bearer:
+		if len(a.needs) > 0 {
+			return "any live token with " + a.permissions()
+		}
 		return "any live token"
 	case operator:
 		return "operators"

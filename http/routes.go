@@ -20,7 +20,8 @@ func (s *Server) apiRoutes() []route {
 		{pattern: "GET /api/openapi.json", summary: "This description", access: open, mount: openapi, waiting: true},
 
 		{pattern: "POST /api/v1/check", summary: "Check a token", quiet: true,
-			access: signedIn, mount: described[checkRequest, checkAnswer](s.check)},
+			access: access{who: bearer, needs: []domain.Permission{domain.TokensCheck}, tokens: bearerTokens},
+			mount:  described[checkRequest, checkAnswer](s.check)},
 		{pattern: "GET /api/v1/whoami", summary: "Who you are and what you may do",
 			access: signedIn, mount: api(s.whoami)},
 

@@ -255,3 +255,20 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("/metrics names organizations or tokens:\n%s", got)
 	}
 }
+
+// A path with steps in it is nothing here. The mux would answer with a redirect,
+// and clients send their tokens wherever a redirect says.
+func TestNoPathIsRedirected(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{
+		"/api/v1/organizations/acme/./tokens", "/api/v1/organizations/globex/../acme/tokens", "/api/v1/organizations/acme/tokens/..",
+		"/api/v1/organizations/acme/tokens/.", "/api/general/./rpc/dblab_token_check", "/api/general/../v1/check", "/.//example.org", "/..",
+	} {
+		for _, method := range []string{"GET", "POST"} {
+			answered := w.send("ann", method+" "+path, "")
+			if answered.status != 404 || answered.header.Get("Location") != "" {
+				t.Errorf("%s %s: answered %d to %q, want 404", method, path, answered.status, answered.header.Get("Location"))
+			}
+		}
+	}
+}
