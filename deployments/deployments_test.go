@@ -90,15 +90,57 @@ func TestJetonMayWriteTheLog(t *testing.T) {
 	}
 }
 
-// The service's user cannot change or delete the log; the operators' user can.
+// The service's user makes the stream of usage, writes and reads it, and makes it
+// again when the operators have deleted it.
+func TestJetonMayKeepUsage(t *testing.T) {
+	ctx := context.Background()
+	s := natsServer(t)
+	log, err := eventstore.Create(ctx, connect(t, s, "jeton:apppassword"), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		usage, err := eventstore.OpenUsage(ctx, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := usage.Publish(ctx, "first", []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		heard := errors.New("heard")
+		if err := usage.Follow(ctx, 0, func(uint64, []byte) error { return heard }); !errors.Is(err, heard) {
+			t.Errorf("following ended with %v", err)
+		}
+		if err := connect(t, s, "ops:opspassword").DeleteStream(ctx, "JETON_USAGE"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The service's user cannot change or delete the log or usage; the operators' user can.
 func TestJetonMayNotRewriteTheLog(t *testing.T) {
 	ctx := context.Background()
 	s := natsServer(t)
 	js := connect(t, s, "jeton:apppassword")
-	if _, err := eventstore.Create(ctx, js, 1); err != nil {
+	log, err := eventstore.Create(ctx, js, 1)
+	if err == nil {
+		_, err = eventstore.OpenUsage(ctx, log)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	stream, err := js.Stream(ctx, "JETON_0")
+	for _, name := range []string{"JETON_0", "JETON_USAGE"} {
+		mayNotRewrite(t, js, name)
+		if err := connect(t, s, "ops:opspassword").DeleteStream(ctx, name); err != nil {
+			t.Errorf("the operators' user can't delete %s: %v", name, err)
+		}
+	}
+}
+
+func mayNotRewrite(t *testing.T, js jetstream.JetStream, name string) {
+	t.Helper()
+	ctx := context.Background()
+	stream, err := js.Stream(ctx, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,17 +148,14 @@ func TestJetonMayNotRewriteTheLog(t *testing.T) {
 	config.MaxMsgs = 1
 	attempts := map[string]func() error{
 		"update":         func() error { _, err := js.UpdateStream(ctx, config); return err },
-		"delete":         func() error { return js.DeleteStream(ctx, "JETON_0") },
+		"delete":         func() error { return js.DeleteStream(ctx, name) },
 		"purge":          func() error { return stream.Purge(ctx) },
 		"delete message": func() error { return stream.DeleteMsg(ctx, 1) },
 	}
-	for name, attempt := range attempts {
+	for what, attempt := range attempts {
 		if err := attempt(); !denied(err) {
-			t.Errorf("%s: %v, want no answer", name, err)
+			t.Errorf("%s %s: %v, want no answer", what, name, err)
 		}
-	}
-	if err := connect(t, s, "ops:opspassword").DeleteStream(ctx, "JETON_0"); err != nil {
-		t.Errorf("the operators' user can't delete the log: %v", err)
 	}
 }
 

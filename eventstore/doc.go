@@ -25,5 +25,11 @@
 // not know their order; but each commit names the hash of its boundary's commit
 // before it, which its writer does know.
 //
-// To add a store, implement Store and call eventstoretest.Run from its test.
+// Beside the log stands Usage, where nodes tell each other how tokens were used.
+// There is much of it and it is no history: it has limits of its own, forgets what
+// is old, is made again when it is lost, and of all that the log notices nothing.
+// It promises followers their order and no report twice, but not every report.
+//
+// To add a store, implement Store and call eventstoretest.Run from its test; for
+// usage, implement Usage and call eventstoretest.RunUsage.
 package eventstore
