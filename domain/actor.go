@@ -4,7 +4,7 @@ package domain
 // believed by nobody else: Decide looks the actor up in the state again.
 type Actor struct {
 	Kind    ActorKind `json:"kind"`
-	Account AccountID `json:"account,omitzero"` // the person, for ActorMember
+	Account AccountID `json:"account,omitzero"` // the person or service account
 	Token   TokenID   `json:"token,omitzero"`   // what they showed
 }
 
@@ -16,6 +16,10 @@ const (
 	ActorMember ActorKind = "member"
 	// ActorToken is a program that showed an administrative token: no person.
 	ActorToken ActorKind = "token"
-	// ActorSystem is this service itself: it founds the platform, once.
+	// ActorService is a machine that showed a token of a service account.
+	ActorService ActorKind = "service"
+	// ActorBearer is whoever showed a secret, and nothing else: they can burn it.
+	ActorBearer ActorKind = "bearer"
+	// ActorSystem is this service itself: it founds the platform, warns, and ends what nobody has decided about.
 	ActorSystem ActorKind = "system"
 )

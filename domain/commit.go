@@ -28,9 +28,17 @@ type Meta struct {
 	Actor        Actor
 	// Home is the organization that the actor's token belongs to, found by the
 	// token itself. Commands above organizations ask for it; it is not stored.
-	Home    OrganizationID
-	Request string // request id, as the transport knows it
-	Address string // where the request came from, as far as the transport can tell
+	Home OrganizationID
+	// Pass is the token that the actor shows, if it belongs to another organization
+	// and follows its holder; nil: it does not. It is not stored.
+	Pass *Pass
+	// Gone: the actor's account was deleted. It is not stored.
+	Gone bool
+	// Replaced: the secret that was shown has been rotated out and still works for a
+	// while. It is not stored.
+	Replaced bool
+	Request  string // request id, as the transport knows it
+	Address  string // where the request came from, as far as the transport can tell
 	// Key is a hash of an idempotency key and of who gave it: within a day the
 	// same key makes one commit. Zero: none was given.
 	Key CommandID

@@ -12,6 +12,9 @@ type Directory struct {
 	Accounts       map[AccountID]Account
 	AccountNumbers map[Position]AccountID
 	Emails         map[string]AccountID // by emailKey
+	// DeletedAccounts are remembered with the moment of their end, so that what they
+	// held opens nothing, whatever their organizations still say.
+	DeletedAccounts map[AccountID]Instant
 
 	// Operators are known by the organization they operate from; see AuthorizeOperator.
 	Operators map[AccountID]OrganizationID
@@ -26,13 +29,14 @@ type Entry struct {
 // NewDirectory is an empty platform.
 func NewDirectory() *Directory {
 	return &Directory{
-		Organizations:  map[OrganizationID]Entry{},
-		Aliases:        map[string]OrganizationID{},
-		Numbers:        map[Position]OrganizationID{},
-		Accounts:       map[AccountID]Account{},
-		AccountNumbers: map[Position]AccountID{},
-		Emails:         map[string]AccountID{},
-		Operators:      map[AccountID]OrganizationID{},
+		Organizations:   map[OrganizationID]Entry{},
+		Aliases:         map[string]OrganizationID{},
+		Numbers:         map[Position]OrganizationID{},
+		Accounts:        map[AccountID]Account{},
+		AccountNumbers:  map[Position]AccountID{},
+		Emails:          map[string]AccountID{},
+		DeletedAccounts: map[AccountID]Instant{},
+		Operators:       map[AccountID]OrganizationID{},
 	}
 }
 
@@ -73,7 +77,7 @@ type CreateOrganization struct {
 
 // Decide refuses whoever is no operator, and an alias that is or was taken.
 func (c CreateOrganization) Decide(d *Directory, m Meta) ([]Event, error) {
-	if err := d.AuthorizeOperator(m.Actor, m.Home); err != nil {
+	if err := d.operates(m); err != nil {
 		return nil, err
 	}
 	owner, before, err := c.owner(d, m)
@@ -111,6 +115,18 @@ func (d *Directory) create(before []Event, id OrganizationID, alias, name string
 		return nil, err
 	}
 	return append(before, OrganizationCreated{id, alias, name}, MemberAdded{owner, Owner}, issued), nil
+}
+
+// operates refuses whoever commands and is no operator, and an operator who shows a
+// secret that was rotated out.
+func (d *Directory) operates(m Meta) error {
+	if err := d.AuthorizeOperator(m.Actor, m.Home); err != nil {
+		return err
+	}
+	if m.Replaced {
+		return useTheNewSecret()
+	}
+	return nil
 }
 
 // AuthorizeOperator refuses everybody but an operator who shows a personal token

@@ -46,3 +46,5 @@ func TestClip(t *testing.T) {
 		t.Errorf("clip of what is no UTF-8 is %q", got)
 	}
 }
+
+func asRefusal(err error, r **Refusal) bool { return errors.As(err, r) }

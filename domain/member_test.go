@@ -57,11 +57,11 @@ func TestAddMember(t *testing.T) {
 		},
 		"no role": {
 			when: add(NoRole),
-			err:  ErrInvalid, says: "role: is missing",
+			err:  ErrInvalid, says: `role: there is no role ""`,
 		},
 		"a role that does not exist": {
-			when: add(Owner + 1),
-			err:  ErrInvalid, says: "role: ",
+			when: add("root"),
+			err:  ErrInvalid, says: `role: there is no role "root"`,
 		},
 		"who is a member": {
 			when: AddMember{mia, Ordinary, first},
@@ -92,7 +92,100 @@ func TestAddMember(t *testing.T) {
 			when: AddMember{zoe, Ordinary, FirstToken{token("first"), hashOf("first"), instant("9999-12-31T23:59:59-01:00")}},
 			err:  ErrInvalid, says: "after the year 9999",
 		},
+		"without a token": {
+			when: AddMember{zoe, Ordinary, FirstToken{}},
+			then: []Event{MemberAdded{zoe, Ordinary}},
+		},
 	})
+}
+
+// Adding people is no way around networks or the policy: their first tokens are
+// bound and wait like those that whoever adds them would make.
+func TestFirstTokenIsNoWayAround(t *testing.T) {
+	add := func(role Role) AddMember { return AddMember{zoe, role, first} }
+	here := Terms{Networks: networks("10.0.0.0/8", "2001:db8::/32")}
+	kinds := func(kinds ...TokenKind) Event { return demands(func(p *Policy) { p.Approval.Kinds = kinds }) }
+	grants := func(grants ...string) Event { return demands(func(p *Policy) { p.Approval.Grants = grants }) }
+	full := TokenBound{robot, Terms{Grant: Grant{Access: FullAccess}}}
+	machine := all(ServiceAccountCreated{bot, "bot", "", Grant{Access: FullAccess}}, botIssued)
+	added := func(role Role, then ...Event) []Event {
+		return append([]Event{MemberAdded{zoe, role}, firstIssued(zoe)}, then...)
+	}
+	waits := ApprovalRequested{first.Token, today + (7 * day).Instant()}
+	run(t, acmeAfter, tenantScenarios{
+		"by a token of some networks": {
+			given: []Event{TokenBound{tokenOf(ann), here}},
+			when:  add(Ordinary), from: "10.0.0.1",
+			then: added(Ordinary, TokenBound{first.Token, here}),
+		},
+		"by a token that is bound in other ways, which stay its own": {
+			given: []Event{TokenBound{tokenOf(ann), Terms{Grant: Grant{Access: FullAccess}, NotBefore: today, Limit: Limit{1, 60}}}},
+			when:  add(Ordinary),
+			then:  added(Ordinary),
+		},
+		"by a token of some networks, without a first token": {
+			given: []Event{TokenBound{tokenOf(ann), here}},
+			when:  AddMember{zoe, Ordinary, FirstToken{}}, from: "10.0.0.1",
+			then: []Event{MemberAdded{zoe, Ordinary}},
+		},
+		"by a token of some networks, where first tokens wait": {
+			given: []Event{TokenBound{tokenOf(ann), here}, kinds(Personal)},
+			when:  add(Ordinary), from: "10.0.0.1",
+			then: added(Ordinary, TokenBound{first.Token, here}, waits),
+		},
+		"where personal tokens wait":              {given: []Event{kinds(Personal)}, when: add(Ordinary), then: added(Ordinary, waits)},
+		"where personal tokens wait, by an admin": {given: []Event{kinds(Personal)}, when: add(Admin), by: byBob, then: added(Admin, waits)},
+		"where other kinds wait":                  {given: []Event{kinds(Administrative, Service)}, when: add(Ordinary), then: added(Ordinary)},
+		"where personal tokens wait, without a first token": {
+			given: []Event{kinds(Personal)},
+			when:  AddMember{zoe, Ordinary, FirstToken{}},
+			then:  []Event{MemberAdded{zoe, Ordinary}},
+		},
+		"where tokens wait for as long as the policy says": {
+			given: []Event{demands(func(p *Policy) { p.Approval = Approval{Kinds: []TokenKind{Personal}, Lapse: 60} })},
+			when:  add(Ordinary),
+			then:  added(Ordinary, ApprovalRequested{first.Token, today + 60_000}),
+		},
+		"where full access waits":                        {given: []Event{grants("full-access")}, when: add(Auditor), then: added(Auditor, waits)},
+		"where read-only waits":                          {given: []Event{grants("read-only")}, when: add(Auditor), then: added(Auditor)},
+		"where a permission waits that the role has":     {given: []Event{grants("members.add")}, when: add(Admin), then: added(Admin, waits)},
+		"where a permission waits that the role has not": {given: []Event{grants("members.add")}, when: add(Ordinary), then: added(Ordinary)},
+		"where full access waits, of a role with what was retired": {
+			given: []Event{clones, RoleCreated{"cloner", "", []string{"clones.create", "tokens.check"}}, PermissionRetired{"clones.create"}, grants("full-access")},
+			when:  add("cloner"),
+			then:  added("cloner", waits),
+		},
+
+		"by a program": {given: []Event{full}, when: add(Ordinary), by: byRobot, then: added(Ordinary)},
+		"by a machine": {given: machine, when: add(Ordinary), by: byBot, then: added(Ordinary)},
+		"by a program, where first tokens wait": {
+			given: []Event{full, kinds(Personal)},
+			when:  add(Ordinary), by: byRobot,
+			err: ErrDenied, says: "a token that needs approval is asked for by a person, so that another one decides",
+		},
+		"by a machine, where first tokens wait": {
+			given: all(machine, kinds(Personal)),
+			when:  add(Ordinary), by: byBot,
+			err: ErrDenied, says: "a token that needs approval is asked for by a person, so that another one decides",
+		},
+		"by a program, where first tokens wait, without one": {
+			given: []Event{full, kinds(Personal)},
+			when:  AddMember{zoe, Ordinary, FirstToken{}}, by: byRobot,
+			then: []Event{MemberAdded{zoe, Ordinary}},
+		},
+	})
+
+	o := acmeAfter(kinds(Personal))
+	decide(t, o, byAnn, add(Ordinary))
+	if v := stands(o, first.Token, first.Hash, today); v.Reason != ReasonWaiting || !v.Granted.IsZero() {
+		t.Errorf("a first token that waits is %q, may %v", v.Reason, permissionsOf(v.Granted))
+	}
+	_, err := ApproveToken{Token: first.Token}.Decide(o, Meta{Actor: byAnn, Time: today})
+	checkRefusal(t, err, ErrDenied, "somebody else than who asked for the token has to decide")
+	decide(t, o, byBob, ApproveToken{Token: first.Token})
+	if v := stands(o, first.Token, first.Hash, today); !v.Active() {
+		t.Errorf("after it was approved it is %q", v.Reason)
+	}
 }
 
 func TestUpdateMember(t *testing.T) {
@@ -161,8 +254,8 @@ func TestUpdateMember(t *testing.T) {
 			err:  ErrInvalid, says: "role: ",
 		},
 		"a role that does not exist": {
-			when: role(mia, Owner+1),
-			err:  ErrInvalid, says: "role: ",
+			when: role(mia, "root"),
+			err:  ErrInvalid, says: `role: there is no role "root"`,
 		},
 
 		"suspend": {
@@ -311,12 +404,13 @@ func TestUpdateMember(t *testing.T) {
 
 func TestRemoveMember(t *testing.T) {
 	const left = "its holder is no longer a member"
+	mias := func(g Grant) TokenBound { return TokenBound{tokenOf(mia), Terms{Grant: g}} }
 	run(t, acmeAfter, tenantScenarios{
 		"with their one token": {
 			when: RemoveMember{Account: mia, Reason: "left"},
 			then: []Event{MemberRemoved{mia, "left"}, TokenRevoked{tokenOf(mia), left}},
 		},
-		"with all their live tokens, in the order of ids, and with nobody else's": {
+		"with all their live tokens, the oldest first, and with nobody else's": {
 			given: all(
 				issued(token("z"), mia, "z"), issued(token("a"), mia, "a"), issued(token("k"), mia, "k"),
 				issued(token("b"), bob, "a"), issued(token("c"), ada, "z"),
@@ -325,8 +419,8 @@ func TestRemoveMember(t *testing.T) {
 			when: RemoveMember{Account: mia},
 			then: []Event{
 				MemberRemoved{Account: mia},
-				TokenRevoked{token("a"), left}, TokenRevoked{token("k"), left},
 				TokenRevoked{tokenOf(mia), left}, TokenRevoked{token("z"), left},
+				TokenRevoked{token("a"), left}, TokenRevoked{token("k"), left},
 			},
 		},
 		"a token that was revoked keeps its reason": {
@@ -423,6 +517,75 @@ func TestRemoveMember(t *testing.T) {
 			when: RemoveMember{Account: ada}, by: Actor{Kind: ActorMember, Account: ada, Token: tokenOf(mia)},
 			err: ErrDenied, says: "needs the permission",
 		},
+		"a member leaves with a token of full access": {
+			given: []Event{mias(Grant{Access: FullAccess})},
+			when:  RemoveMember{Account: mia}, by: byMia,
+			then: []Event{MemberRemoved{Account: mia}, TokenRevoked{tokenOf(mia), left}},
+		},
+		"a member leaves with a token of some networks": {
+			given: []Event{TokenBound{tokenOf(mia), Terms{Networks: networks("10.0.0.0/8")}}},
+			when:  RemoveMember{Account: mia}, by: byMia, from: "10.0.0.1",
+			then: []Event{MemberRemoved{Account: mia}, TokenRevoked{tokenOf(mia), left}},
+		},
+		"a member does not leave with a token of some networks from elsewhere": {
+			given: []Event{TokenBound{tokenOf(mia), Terms{Networks: networks("10.0.0.0/8")}}},
+			when:  RemoveMember{Account: mia}, by: byMia, from: "192.0.2.7",
+			err: ErrDenied, says: "needs the permission members.remove",
+		},
+		"a member does not leave with a read-only token": {
+			given: []Event{mias(Grant{Access: ReadOnly})},
+			when:  RemoveMember{Account: mia}, by: byMia,
+			err: ErrDenied, says: "needs the permission members.remove",
+		},
+		"a member does not leave with a token of a role": {
+			given: []Event{mias(Grant{Access: ByRole, Role: Ordinary})},
+			when:  RemoveMember{Account: mia}, by: byMia,
+			err: ErrDenied, says: "needs the permission members.remove",
+		},
+		"a member does not leave with a custom token": {
+			given: []Event{mias(custom("organization.read", "tokens.check"))},
+			when:  RemoveMember{Account: mia}, by: byMia,
+			err: ErrDenied, says: "needs the permission members.remove",
+		},
+		"a member does not leave with a token for one resource": {
+			given: []Event{mias(Grant{Resources: []Resource{"engine:prod"}})},
+			when:  RemoveMember{Account: mia}, by: byMia,
+			err: ErrDenied, says: "needs the permission members.remove",
+		},
+		"a member does not leave with a token of full access for one resource": {
+			given: []Event{mias(Grant{Access: FullAccess, Resources: []Resource{"engine:*"}})},
+			when:  RemoveMember{Account: mia}, by: byMia,
+			err: ErrDenied, says: "needs the permission members.remove",
+		},
+		"an admin does not leave with a read-only token": {
+			given: []Event{TokenBound{tokenOf(bob), Terms{Grant: Grant{Access: ReadOnly}}}},
+			when:  RemoveMember{Account: bob}, by: byBob,
+			err: ErrDenied, says: "needs the permission members.remove",
+		},
+		"an admin leaves with a custom token that may remove members": {
+			given: []Event{granted(tokenOf(bob), "members.remove")},
+			when:  RemoveMember{Account: bob}, by: byBob,
+			then: []Event{MemberRemoved{Account: bob}, TokenRevoked{tokenOf(bob), left}},
+		},
+		"an admin leaves with a token of a role that may remove members": {
+			given: []Event{TokenBound{tokenOf(bob), Terms{Grant: Grant{Access: ByRole, Role: "admin:write"}}}},
+			when:  RemoveMember{Account: bob}, by: byBob,
+			then: []Event{MemberRemoved{Account: bob}, TokenRevoked{tokenOf(bob), left}},
+		},
+		"somebody leaves who may not even see the organization": {
+			given: all(RoleCreated{"guest", "", []string{"tokens.check"}}, joined(zoe, "guest")),
+			when:  RemoveMember{Account: zoe}, by: person(zoe),
+			then: []Event{MemberRemoved{Account: zoe}, TokenRevoked{tokenOf(zoe), left}},
+		},
+		"somebody who may not even see the organization does not leave with a custom token": {
+			given: all(RoleCreated{"guest", "", []string{"tokens.check"}}, joined(zoe, "guest"), granted(tokenOf(zoe), "tokens.check")),
+			when:  RemoveMember{Account: zoe}, by: person(zoe),
+			err: ErrDenied, says: "needs the permission members.remove",
+		},
+		"a member does not leave with a secret that was replaced": {
+			when: RemoveMember{Account: mia}, by: byMia, also: func(m *Meta) { m.Replaced = true },
+			err: ErrDenied, says: "the secret that you show was replaced by a new one",
+		},
 
 		"anybody, where there is no owner to stay": {
 			given: []Event{MemberRemoved{Account: ann}},
@@ -459,24 +622,16 @@ func TestRemoveMember(t *testing.T) {
 // A member who comes back begins anew: nothing that they held before opens anything.
 func TestMemberWhoComesBack(t *testing.T) {
 	o := acmeAfter(all(joined(eva, Admin))...)
-	decide := func(c command[*Organization]) {
-		t.Helper()
-		events, err := c.Decide(o, Meta{Actor: byAnn, Time: today})
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.Evolve(Commit{Meta: Meta{Position: o.Version + 1, Time: today}, Events: events})
-	}
-	decide(UpdateMember{Account: eva, Suspended: ptr(true)})
-	decide(RemoveMember{Account: eva})
-	decide(AddMember{eva, Auditor, first})
-	if got := o.Rights(byEva, today); got != 0 {
+	decide(t, o, byAnn, UpdateMember{Account: eva, Suspended: ptr(true)})
+	decide(t, o, byAnn, RemoveMember{Account: eva})
+	decide(t, o, byAnn, AddMember{eva, Auditor, first})
+	if got := o.Rights(Meta{Actor: byEva, Time: today}); !got.IsZero() {
 		t.Errorf("the old token has rights %v", permissionsOf(got))
 	}
-	if got := o.Rights(Actor{Kind: ActorMember, Account: eva, Token: first.Token}, today); got != Auditor.Permissions() {
+	if got := o.Rights(Meta{Actor: Actor{Kind: ActorMember, Account: eva, Token: first.Token}, Time: today}); got != allowedTo(Auditor) {
 		t.Errorf("the new token has rights %v, want an auditor's", permissionsOf(got))
 	}
-	if member := o.Members[eva]; member.Suspended || member.Role != Auditor {
+	if member, _ := o.Member(eva); member.Suspended || member.Role != Auditor {
 		t.Errorf("member is %+v", member)
 	}
 }

@@ -10,7 +10,7 @@ type NameOperator struct {
 
 // Decide names the operator unless they are one.
 func (c NameOperator) Decide(d *Directory, m Meta) ([]Event, error) {
-	if err := d.AuthorizeOperator(m.Actor, m.Home); err != nil {
+	if err := d.operates(m); err != nil {
 		return nil, err
 	}
 	if err := checkEmail("email", c.Email); err != nil {
@@ -28,7 +28,7 @@ type DismissOperator struct{ Account AccountID }
 
 // Decide refuses to dismiss the last operator, and who is none.
 func (c DismissOperator) Decide(d *Directory, m Meta) ([]Event, error) {
-	if err := d.AuthorizeOperator(m.Actor, m.Home); err != nil {
+	if err := d.operates(m); err != nil {
 		return nil, err
 	}
 	if _, named := d.Operators[c.Account]; !named {

@@ -34,6 +34,10 @@ func TestNameOperator(t *testing.T) {
 			when: NameOperator{"zoe@example.org", zoe}, by: byRobot,
 			err: ErrDenied, says: "only an operator",
 		},
+		"with a secret that was replaced": {
+			when: NameOperator{"zoe@example.org", zoe}, also: func(m *Meta) { m.Replaced = true },
+			err: ErrDenied, says: "the secret that you show was replaced by a new one",
+		},
 		"by nobody": {
 			when: NameOperator{"zoe@example.org", zoe}, by: Actor{Kind: ActorMember},
 			err: ErrDenied, says: "only an operator",
@@ -84,6 +88,11 @@ func TestDismissOperator(t *testing.T) {
 			given: []Event{OperatorNamed{mia, acme}, OperatorDismissed{ann}},
 			when:  DismissOperator{mia},
 			err:   ErrDenied, says: "only an operator",
+		},
+		"with a secret that was replaced": {
+			given: []Event{OperatorNamed{mia, acme}},
+			when:  DismissOperator{mia}, also: func(m *Meta) { m.Replaced = true },
+			err: ErrDenied, says: "the secret that you show was replaced by a new one",
 		},
 		"by a program": {
 			given: []Event{OperatorNamed{mia, acme}},

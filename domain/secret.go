@@ -13,7 +13,7 @@ import (
 //	│    │    │                │             └ checksum
 //	│    │    │                └ the secret proper
 //	│    │    └ handle: the token's ID, 16 characters of 0-9 a-z without i l o u
-//	│    └ kind: pat (personal) or adm (administrative)
+//	│    └ kind: pat (personal), adm (administrative) or svc (service account)
 //	└ brand
 //
 // without blanks: only letters, digits and two underscores, so that a double
@@ -54,7 +54,7 @@ var secretValue = alphabetValues(secretAlphabet)
 func NewSecret(kind TokenKind, id TokenID, random io.Reader) (Secret, error) {
 	text := make([]byte, 0, SecretLength)
 	text = append(text, secretBrand...)
-	text = append(text, kind.prefix()...)
+	text = append(text, kind.Prefix()...)
 	text = append(text, '_')
 	text = append(text, id.letters()...)
 	text, err := appendLetters(text, secretSumAt, random)

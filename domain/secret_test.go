@@ -18,7 +18,7 @@ import (
 	"testing/iotest"
 )
 
-var secretFormat = regexp.MustCompile(`^jtn_(pat|adm)_[0-9a-hjkmnp-tv-z]{16}[0-9A-Za-z]{36}[0-9A-Za-z]{6}$`)
+var secretFormat = regexp.MustCompile(`^jtn_(pat|adm|svc)_[0-9a-hjkmnp-tv-z]{16}[0-9A-Za-z]{36}[0-9A-Za-z]{6}$`)
 
 // checksumOf is the checksum as the comment on Secret specifies it, computed the
 // slow way: bit by bit, and with an alphabet of its own.
@@ -86,8 +86,11 @@ func TestSecretComesBack(t *testing.T) {
 	seen := map[string]bool{}
 	for i := range 1000 {
 		kind, prefix := Personal, "jtn_pat_"
-		if i%2 == 1 {
+		switch i % 3 {
+		case 1:
 			kind, prefix = Administrative, "jtn_adm_"
+		case 2:
+			kind, prefix = Service, "jtn_svc_"
 		}
 		id, err := NewID(random)
 		if err != nil {
@@ -120,7 +123,7 @@ func TestSecretComesBack(t *testing.T) {
 func refusedEverywhere(t *testing.T, o *Organization, what, text string) {
 	t.Helper()
 	shown, ok := ParseSecret(text)
-	if v := o.Check(shown, today); v.Active() {
+	if v := o.Check(shown, &Ask{Now: today}); v.Active() {
 		t.Errorf("%s opens: %q", what, text)
 	}
 	if ok {
@@ -135,7 +138,8 @@ func TestOnlyTheWholeSecretOpens(t *testing.T) {
 	live := drawn(t, Personal, laptop, 3)
 	o := acmeAfter(TokenIssued{Token: laptop, Type: Personal, Holder: mia, Name: "laptop", Hash: live.Hash()})
 	text := live.Reveal()
-	if shown, ok := ParseSecret(text); !ok || !o.Check(shown, today).Active() {
+	shown, ok := ParseSecret(text)
+	if v := o.Check(shown, &Ask{Now: today}); !ok || !v.Active() {
 		t.Fatal("the live secret opens nothing")
 	}
 	for i := range text {
@@ -190,7 +194,7 @@ func TestChecksumIsNotEnough(t *testing.T) {
 	o := acmeAfter(laptopIssued)
 	for what, body := range map[string]string{
 		"another brand":          "JTN_" + body[4:],
-		"another kind":           "jtn_svc_" + body[8:],
+		"another kind":           "jtn_eng_" + body[8:],
 		"a shouted kind":         "jtn_PAT_" + body[8:],
 		"another divider":        "jtn_pat-" + body[8:],
 		"no divider at first":    "jtn-pat_" + body[8:],
@@ -218,6 +222,7 @@ func TestForgeriesOpenNothing(t *testing.T) {
 	forge := func(body string) string { return body + checksumOf(body) }
 	forgeries := map[string]string{
 		"another kind":  forge("jtn_adm_" + text[8:60]),
+		"a third kind":  forge("jtn_svc_" + text[8:60]),
 		"another token": forge(text[:8] + tokenOf(mia).String() + text[24:60]),
 		"all zeros":     forge(text[:24] + strings.Repeat("0", 36)),
 		"drawn anew":    drawn(t, Personal, laptop, 4).Reveal(),
@@ -234,7 +239,7 @@ func TestForgeriesOpenNothing(t *testing.T) {
 		if !ok {
 			t.Errorf("%s: %s is no secret", what, text)
 		}
-		if v := o.Check(shown, today); v.Reason != ReasonUnknown {
+		if v := o.Check(shown, &Ask{Now: today}); v.Reason != ReasonUnknown {
 			t.Errorf("%s: %s opens, or is known: %q", what, text, v.Reason)
 		}
 	}
@@ -387,7 +392,7 @@ func TestSecretFailsWithItsReader(t *testing.T) {
 func TestParseSecretAllocatesNothing(t *testing.T) {
 	live := drawn(t, Administrative, robot, 7).Reveal()
 	for what, text := range map[string]string{
-		"a secret": live, "a typo": live[:65] + "?", "a wrong checksum": live[:60] + "000000", "too short": live[1:], "a wrong kind": "jtn_svc" + live[7:],
+		"a secret": live, "a typo": live[:65] + "?", "a wrong checksum": live[:60] + "000000", "too short": live[1:], "a wrong kind": "jtn_eng" + live[7:],
 	} {
 		if got := testing.AllocsPerRun(100, func() { _, _ = ParseSecret(text) }); got != 0 {
 			t.Errorf("%s: %v allocations", what, got)
@@ -398,7 +403,7 @@ func TestParseSecretAllocatesNothing(t *testing.T) {
 func FuzzParseSecret(f *testing.F) {
 	live := drawn(f, Personal, laptop, 8).Reveal()
 	for _, text := range []string{
-		"", live, live[:65], live + "0", " " + live, strings.ToUpper(live), drawn(f, Administrative, robot, 9).Reveal(),
+		"", live, live[:65], live + "0", " " + live, strings.ToUpper(live), drawn(f, Administrative, robot, 9).Reveal(), drawn(f, Service, robot, 10).Reveal(),
 		"jtn_pat_000000000000000000000000000000000000000000000000000017ssJn", "Bearer " + live, strings.Repeat("\xff", 66),
 	} {
 		f.Add(text)
@@ -411,7 +416,7 @@ func FuzzParseSecret(f *testing.F) {
 			}
 			return
 		}
-		again := secretBrand + s.Kind.prefix() + "_" + s.Token.String() + text[24:60]
+		again := secretBrand + s.Kind.Prefix() + "_" + s.Token.String() + text[24:60]
 		if again += checksumOf(again); again != text || !secretFormat.MatchString(text) || s.Hash != hashOf(text) {
 			t.Errorf("%q is read as %+v, which is %q", text, s, again)
 		}

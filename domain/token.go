@@ -10,15 +10,18 @@ type TokenKind uint8
 
 const (
 	NoKind TokenKind = iota
-	// Personal tokens belong to a member and can do what the member can.
+	// Personal tokens belong to a member and can do at most what the member can.
 	Personal
 	// Administrative tokens belong to the organization and outlive their creator.
 	Administrative
+	// Service tokens belong to a service account.
+	Service
 )
 
 var (
-	kindNames    = [...]string{"", "personal", "administrative"}
-	kindPrefixes = [...]string{"", "pat", "adm"}
+	kindNames    = [...]string{"", "personal", "administrative", "service"}
+	kindPrefixes = [...]string{"", "pat", "adm", "svc"}
+	kindCreates  = [...]Permission{NoPermission, TokensCreatePersonal, TokensCreateAdministrative, TokensCreateService}
 )
 
 func (k TokenKind) String() string {
@@ -28,7 +31,8 @@ func (k TokenKind) String() string {
 	return kindNames[k]
 }
 
-func (k TokenKind) prefix() string { return kindPrefixes[k] }
+// Prefix is what stands for the kind in a secret.
+func (k TokenKind) Prefix() string { return kindPrefixes[k] }
 
 func kindOfPrefix(prefix string) (TokenKind, bool) {
 	switch prefix {
@@ -36,16 +40,18 @@ func kindOfPrefix(prefix string) (TokenKind, bool) {
 		return Personal, true
 	case "adm":
 		return Administrative, true
+	case "svc":
+		return Service, true
 	}
 	return NoKind, false
 }
 
-// ParseTokenKind knows personal and administrative. Anything else is ErrInvalid.
+// ParseTokenKind knows personal, administrative and service. Anything else is ErrInvalid.
 func ParseTokenKind(name string) (TokenKind, error) {
 	if i := slices.Index(kindNames[:], name); i > 0 {
 		return TokenKind(i), nil
 	}
-	return NoKind, Invalid("kind", "%q is not a kind of token", "take personal or administrative", clip(name))
+	return NoKind, Invalid("kind", "%q is not a kind of token", "take personal, administrative or service", clip(name))
 }
 
 // MarshalText writes the kind's name.
@@ -59,16 +65,26 @@ func (k *TokenKind) UnmarshalText(text []byte) error {
 }
 
 // Token is what deciding and checking need to know of a token. It has no
-// pointers; see the package comment.
+// pointers; see the package comment. Its fields stand in an order that leaves no
+// holes, and what a check reads first stands together.
 type Token struct {
+	ID      TokenID
 	Kind    TokenKind
 	Revoked bool
+	Waiting bool // for approval
+	Rotated bool // it has had other secrets
+	Unbound bool // it follows its holder into other organizations
+	warned  uint8
+	Hash    Hash
+	seat    uint32 // of the holder
+	terms   uint32
+	Expires Instant   // zero: never
+	Issued  Instant   // when its present secret was made
 	Holder  AccountID // zero for administrative tokens
 	Name    nameKey
-	Hash    Hash
+	elder   uint32 // the place of the holder's token before this one, plus one
 	Number  Position
 	Changed Position
-	Expires Instant // zero: never
 }
 
 // Live reports whether the token can still open anything, as far as it alone is
@@ -77,8 +93,23 @@ func (t Token) Live(now Instant) bool {
 	return t.Kind != NoKind && !t.Revoked && (t.Expires == 0 || now < t.Expires)
 }
 
-// nameKey stands for a name among the tokens of one holder: half a SHA-256.
-type nameKey [16]byte
+// heldBy reports whether the actor is the token's holder in person.
+func (t Token) heldBy(a Actor) bool {
+	return t.Kind == Personal && a.Kind == ActorMember && t.Holder == a.Account ||
+		t.Kind == Service && a.Kind == ActorService && t.Holder == a.Account
+}
+
+// life is how long the token was meant to live; zero: for ever.
+func (t Token) life() Instant {
+	if t.Expires == 0 {
+		return 0
+	}
+	return t.Expires - t.Issued
+}
+
+// nameKey stands for a name among the tokens of one holder: a part of a SHA-256.
+// Who would look for two names of the same key could only refuse them to themselves.
+type nameKey [12]byte
 
 func keyOf(holder AccountID, name string) (key nameKey) {
 	sum := sha256.Sum256(append(slices.Clone(holder.ID[:]), name...))
@@ -86,13 +117,18 @@ func keyOf(holder AccountID, name string) (key nameKey) {
 	return key
 }
 
+// taken refuses a name that something else has.
+func taken(field, detail, next string, args ...any) *Refusal {
+	r := Refuse(ErrExists, detail, next, args...)
+	r.Field = field
+	return r
+}
+
 // free refuses a name that another live token of the holder has.
 func (o *Organization) free(holder AccountID, name string, now Instant) error {
-	other, taken := o.Tokens.Find(o.names[keyOf(holder, name)])
-	if taken && other.Live(now) {
-		r := Refuse(ErrExists, "a live token %q exists already", "choose another name, or revoke that token first", name)
-		r.Field = "name"
-		return r
+	other, known := o.Tokens.Find(o.names[keyOf(holder, name)])
+	if known && other.Live(now) {
+		return taken("name", "a live token %q exists already", "choose another name, or revoke that token first", name)
 	}
 	return nil
 }
@@ -113,79 +149,180 @@ func (o *Organization) token(id TokenID) (Token, error) {
 	return t, nil
 }
 
-// IssueToken makes a token: a personal one for whoever asks, or an
-// administrative one for the organization.
+// Terms are what a token is bound to besides its holder.
+func (o *Organization) Terms(t Token) Terms { return o.terms[t.terms].Terms }
+
+// IssueToken makes a token: a personal one for whoever asks, an administrative
+// one for the organization, or one for a service account.
 type IssueToken struct {
 	Token       TokenID
 	Kind        TokenKind
+	Holder      AccountID // the service account; else nobody need be named
 	Name        string
 	Description string
 	Hash        Hash
-	Expires     Instant // zero: after a year, unless Never
+	Expires     Instant // zero: as the policy has it, unless Never
 	Never       bool
+	Terms       Terms
+	// Unbound: a personal token that follows its holder into every organization they
+	// belong to, also those of strangers who add them. Whoever runs one of these sees
+	// the secret when it is used there, and can use it everywhere else.
+	Unbound bool
 }
 
 // Decide refuses a personal token to whoever is no person, an administrative one
-// to whoever does not administer, a taken name and a past expiry.
+// to whoever does not administer, more than its maker may do, a taken name, a past
+// expiry, and what the policy does not want.
 func (c IssueToken) Decide(o *Organization, m Meta) ([]Event, error) {
 	holder, err := c.holder(o, m)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.unused(c.Token, c.Hash); err != nil {
+	if err := c.check(o); err != nil {
 		return nil, err
 	}
-	if err := checkName("name", c.Name); err != nil {
+	if err := c.bound(o, m); err != nil {
 		return nil, err
 	}
-	if err := checkLine("description", c.Description, MaxDescription); err != nil {
+	if err := o.grants(m, c.Kind, holder, c.Terms); err != nil {
 		return nil, err
 	}
-	expires, err := expiry(c.Expires, c.Never, m.Time)
+	k := o.Policy.Of(c.Kind)
+	expires, err := k.expiry(c.Expires, c.Never, m.Time)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.Terms.beginBefore(expires); err != nil {
 		return nil, err
 	}
 	if err := o.free(holder, c.Name, m.Time); err != nil {
 		return nil, err
 	}
-	return []Event{TokenIssued{c.Token, c.Kind, holder, c.Name, c.Description, c.Hash, expires}}, nil
+	if err := o.roomFor(k, c.Kind, holder, m.Time); err != nil {
+		return nil, err
+	}
+	if c.waits(o, holder) {
+		if err := asksInPerson(m); err != nil {
+			return nil, err
+		}
+	}
+	return c.events(o, holder, expires, m), nil
 }
 
 func (c IssueToken) holder(o *Organization, m Meta) (AccountID, error) {
+	if m.Replaced {
+		return AccountID{}, useTheNewSecret()
+	}
+	if c.Kind == NoKind || c.Kind > Service {
+		return AccountID{}, Invalid("kind", "is missing", "take personal, administrative or service")
+	}
+	if c.Kind == Personal && m.Actor.Kind != ActorMember {
+		return AccountID{}, Refuse(ErrDenied, "a personal token is made by the person it belongs to", "use a personal token of that person")
+	}
+	if err := o.allows(m, kindCreates[c.Kind]); err != nil {
+		return AccountID{}, err
+	}
+	if err := o.Policy.Of(c.Kind).mayCreate(o, m); err != nil {
+		return AccountID{}, err
+	}
 	switch c.Kind {
 	case Personal:
-		if m.Actor.Kind != ActorMember {
-			return AccountID{}, Refuse(ErrDenied, "a personal token is made by the person it belongs to", "use a personal token of that person")
-		}
-		return m.Actor.Account, o.Allows(m.Actor, TokensCreatePersonal, m.Time)
+		return m.Actor.Account, nil
 	case Administrative:
-		return AccountID{}, o.Allows(m.Actor, TokensCreateAdministrative, m.Time)
+		return AccountID{}, nil
 	}
-	return AccountID{}, Invalid("kind", "is missing", "take personal or administrative")
+	_, err := o.serviceAccount(c.Holder)
+	return c.Holder, err
 }
 
-// expiry is when a token ends that was asked to end at asked.
-func expiry(asked Instant, never bool, now Instant) (Instant, error) {
-	switch {
-	case never && asked != 0:
-		return 0, Invalid("expires_at", "is given together with never", "give one of them")
-	case never:
-		return 0, nil
-	case asked == 0:
-		return At(now.Time().AddDate(1, 0, 0)), nil
-	case asked <= now:
-		return 0, Invalid("expires_at", "%s has passed", "choose a time in the future", asked)
-	case asked > lastInstant:
-		return 0, Invalid("expires_at", "lies after the year 9999", "choose an earlier time, or never")
+func (c IssueToken) check(o *Organization) error {
+	if err := o.unused(c.Token, c.Hash); err != nil {
+		return err
 	}
-	return asked, nil
+	if err := checkName("name", c.Name); err != nil {
+		return err
+	}
+	if err := o.describes(c.Description); err != nil {
+		return err
+	}
+	return c.Terms.check(o)
+}
+
+// describes refuses a description that can't be, and none where the policy wants one.
+func (o *Organization) describes(text string) error {
+	if text == "" && o.Policy.Description {
+		return Invalid("description", "is missing, and the policy wants one", "say what the token is for")
+	}
+	return checkLine("description", text, MaxDescription)
+}
+
+// bound refuses a token that goes elsewhere with what is understood only here.
+func (c IssueToken) bound(o *Organization, m Meta) error {
+	if !c.Unbound {
+		return nil
+	}
+	if c.Kind != Personal {
+		return Invalid("everywhere", "is for personal tokens", "leave it out")
+	}
+	if o.Policy.BoundOnly {
+		return Refuse(ErrDenied, "the policy wants tokens that are bound to the organization", "leave everywhere out")
+	}
+	if _, here := o.Tokens.Place(m.Actor.Token); !here {
+		return Refuse(ErrDenied, "a token that follows its holder is made with one that is bound to the organization", "use a token of this organization")
+	}
+	own, err := o.set("grant.permissions", c.Terms.Grant.Permissions)
+	own = own.without(&commonCatalogue.live)
+	if c.Terms.Grant.Access == ByRole || len(c.Terms.Grant.Resources) > 0 || !own.IsZero() {
+		return Invalid("grant", "names what there is only in this organization", "take read-only, full-access or a list of permissions that every organization has")
+	}
+	return err
+}
+
+// roomFor refuses a token too many.
+func (o *Organization) roomFor(k *KindPolicy, kind TokenKind, account AccountID, now Instant) error {
+	few := int(o.holder(account).unrevoked) < k.PerHolder // then nobody need look at each
+	if k.PerHolder == 0 || few || o.countLive(account, now, k.PerHolder) < k.PerHolder {
+		return nil
+	}
+	return Refuse(ErrState, "there are %d live tokens already, and the policy allows no more", "revoke one that is not needed", k.PerHolder)
+}
+
+// countLive counts the live tokens of a holder, up to enough of them. Those of the
+// organization itself are all administrative ones.
+func (o *Organization) countLive(account AccountID, now Instant, enough int) (n int) {
+	for place := range o.tokensOf(account) {
+		if o.Tokens.kept[place].Live(now) {
+			if n++; n == enough {
+				break
+			}
+		}
+	}
+	return n
+}
+
+func (c IssueToken) waits(o *Organization, holder AccountID) bool {
+	return o.Policy.waits(o, c.Kind, o.ceilingOf(c.Kind, holder), o.understand(c.Terms))
+}
+
+func (c IssueToken) events(o *Organization, holder AccountID, expires Instant, m Meta) []Event {
+	events := []Event{TokenIssued{c.Token, c.Kind, holder, c.Name, c.Description, c.Hash, expires}}
+	if !c.Terms.IsZero() {
+		events = append(events, TokenBound{c.Token, c.Terms.plain()})
+	}
+	if c.Unbound {
+		events = append(events, TokenUnbound{c.Token})
+	}
+	if c.waits(o, holder) {
+		events = append(events, ApprovalRequested{c.Token, m.Time + o.Policy.Approval.lapse()})
+	}
+	return events
 }
 
 // FirstToken is the personal token that a new member begins with.
 type FirstToken struct {
 	Token   TokenID
 	Hash    Hash
-	Expires Instant // zero: after a year
+	Expires Instant // zero: as the policy has it
 }
 
 // firstTokenName is what members see in their list.
@@ -195,19 +332,26 @@ func (f FirstToken) issue(o *Organization, holder AccountID, m Meta) (TokenIssue
 	if err := o.unused(f.Token, f.Hash); err != nil {
 		return TokenIssued{}, err
 	}
-	expires, err := expiry(f.Expires, false, m.Time)
+	expires, err := o.Policy.Personal.expiry(f.Expires, false, m.Time)
 	return TokenIssued{f.Token, Personal, holder, firstTokenName, "", f.Hash, expires}, err
 }
 
-// UpdateToken changes what people call a token. Nil leaves a thing as it is.
+// UpdateToken changes what people call a token, what it may do and when it ends.
+// Nil leaves a thing as it is.
 type UpdateToken struct {
 	Token       TokenID
 	Name        *string
 	Description *string
+	Grant       *Grant
+	Networks    *[]Network
+	NotBefore   *Instant
+	Limit       *Limit
+	Expires     *Instant // zero: never
 	Seen        Position // the Changed its sender saw; 0: whatever it is
 }
 
-// Decide refuses to change a token that has ended.
+// Decide refuses to change a token that has ended, and to give it more than
+// whoever changes it may do.
 func (c UpdateToken) Decide(o *Organization, m Meta) ([]Event, error) {
 	t, err := o.token(c.Token)
 	if err := o.allowsOwn(t, m, TokensUpdateOwn, TokensUpdateAny); err != nil {
@@ -219,60 +363,130 @@ func (c UpdateToken) Decide(o *Organization, m Meta) ([]Event, error) {
 	if err := unchanged(c.Seen, t.Changed); err != nil {
 		return nil, err
 	}
+	if err := mayTouch(t, m); err != nil {
+		return nil, err
+	}
 	if !t.Live(m.Time) {
 		return nil, Refuse(ErrState, "the token has ended and can't be changed", "issue a new one")
 	}
-	return c.changes(o, t, m.Time)
+	if t.Waiting && (c.rebinds() || c.Expires != nil) {
+		return nil, Refuse(ErrState, "the token waits for approval, and what is being approved can't be changed", "revoke it and ask for another one")
+	}
+	return c.changes(o, t, m)
 }
 
-func (c UpdateToken) changes(o *Organization, t Token, now Instant) (events []Event, err error) {
-	if c.Name != nil && keyOf(t.Holder, *c.Name) != t.Name {
-		if err := checkName("name", *c.Name); err != nil {
+func (c UpdateToken) rebinds() bool {
+	return c.Grant != nil || c.Networks != nil || c.NotBefore != nil || c.Limit != nil
+}
+
+func (c UpdateToken) changes(o *Organization, t Token, m Meta) (events []Event, err error) {
+	for _, change := range []func(*Organization, Token, Meta) (Event, error){c.renames, c.describes, c.binds, c.moves, c.begins} {
+		e, err := change(o, t, m)
+		if err != nil {
 			return nil, err
 		}
-		if err := o.free(t.Holder, *c.Name, now); err != nil {
-			return nil, err
+		if e != nil {
+			events = append(events, e)
 		}
-		events = append(events, TokenRenamed{c.Token, *c.Name})
-	}
-	if c.Description != nil {
-		if err := checkLine("description", *c.Description, MaxDescription); err != nil {
-			return nil, err
-		}
-		events = append(events, TokenDescribed{c.Token, *c.Description})
 	}
 	return events, nil
 }
 
-// RevokeToken ends a token for ever.
-type RevokeToken struct {
-	Token  TokenID
-	Reason string
-	Seen   Position
-}
-
-// Decide answers nothing for a token that is revoked already: its first reason stays.
-func (c RevokeToken) Decide(o *Organization, m Meta) ([]Event, error) {
-	t, err := o.token(c.Token)
-	if err := o.allowsOwn(t, m, TokensRevokeOwn, TokensRevokeAny); err != nil {
+func (c UpdateToken) renames(o *Organization, t Token, m Meta) (Event, error) {
+	if c.Name == nil || keyOf(t.Holder, *c.Name) == t.Name {
+		return nil, nil
+	}
+	if err := checkName("name", *c.Name); err != nil {
 		return nil, err
 	}
+	return TokenRenamed{c.Token, *c.Name}, o.free(t.Holder, *c.Name, m.Time)
+}
+
+func (c UpdateToken) describes(o *Organization, _ Token, _ Meta) (Event, error) {
+	if c.Description == nil {
+		return nil, nil
+	}
+	return TokenDescribed{c.Token, *c.Description}, o.describes(*c.Description)
+}
+
+// binds gives the token new terms: all of them, so that nothing of the old ones is
+// left over that nobody sees.
+func (c UpdateToken) binds(o *Organization, t Token, m Meta) (Event, error) {
+	if !c.rebinds() {
+		return nil, nil
+	}
+	given, had := c.terms(o.Terms(t)), o.terms[t.terms]
+	if c.Grant == nil && o.understand(had.Terms).key() != had.key() {
+		return nil, Invalid("grant", "names what is gone by now, or is something else", "give the token its grant anew")
+	}
+	if err := given.check(o); err != nil {
+		return nil, err
+	}
+	issue := IssueToken{Kind: t.Kind, Terms: given, Unbound: t.Unbound}
+	if err := issue.bound(o, m); err != nil {
+		return nil, err
+	}
+	if err := o.grants(m, t.Kind, t.Holder, given); err != nil {
+		return nil, err
+	}
+	ceiling, gets := o.ceilingOf(t.Kind, t.Holder), o.understand(given)
+	if o.Policy.waits(o, t.Kind, ceiling, gets) && !(o.Policy.waits(o, t.Kind, ceiling, had) && o.within(t.Kind, gets, had)) {
+		return nil, Refuse(ErrState, "such a grant needs approval", "issue a new token, which waits for it")
+	}
+	if gets.key() == had.key() {
+		return nil, nil
+	}
+	return TokenBound{c.Token, given}, nil
+}
+
+func (c UpdateToken) terms(of Terms) Terms {
+	if c.Grant != nil {
+		of.Grant = *c.Grant
+	}
+	if c.Networks != nil {
+		of.Networks = *c.Networks
+	}
+	if c.NotBefore != nil {
+		of.NotBefore = *c.NotBefore
+	}
+	if c.Limit != nil {
+		of.Limit = *c.Limit
+	}
+	return of.plain()
+}
+
+// moves gives the token another end, from its secret's making on within what the
+// policy allows.
+func (c UpdateToken) moves(o *Organization, t Token, m Meta) (Event, error) {
+	if c.Expires == nil || *c.Expires == t.Expires {
+		return nil, nil
+	}
+	k := o.Policy.Of(t.Kind)
+	expires, err := k.expiry(*c.Expires, *c.Expires == 0, m.Time)
 	if err != nil {
 		return nil, err
 	}
-	if t.Kind == Administrative && m.Actor.Kind == ActorToken {
-		return nil, Refuse(ErrDenied, "only admins and owners may revoke an administrative token", "use a personal token of an admin")
+	if k.exceeds(t.Issued, expires) {
+		return nil, Invalid("expires_at", "is later than the policy allows a token that was issued at %s", "rotate the token, which begins its life anew", t.Issued)
 	}
-	if err := checkLine("reason", c.Reason, MaxReason); err != nil {
-		return nil, err
+	if t.Expires != 0 && (expires == 0 || expires > t.Expires) { // who lengthens it hands it over for longer
+		if err := o.handsOver(m, t.Kind, t.Holder, o.terms[t.terms]); err != nil {
+			return nil, err
+		}
 	}
-	if t.Revoked {
+	return TokenExpiryChanged{c.Token, expires}, nil
+}
+
+// begins refuses a new beginning or a new end that leave the token no time.
+func (c UpdateToken) begins(o *Organization, t Token, _ Meta) (Event, error) {
+	if c.NotBefore == nil && c.Expires == nil {
 		return nil, nil
 	}
-	if err := unchanged(c.Seen, t.Changed); err != nil {
-		return nil, err
+	end := t.Expires
+	if c.Expires != nil {
+		end = *c.Expires
 	}
-	return []Event{TokenRevoked{c.Token, c.Reason}}, nil
+	return nil, c.terms(o.Terms(t)).beginBefore(end)
 }
 
 // TokenIssued says that a token exists. The secret is in no event, only its hash.
@@ -293,11 +507,58 @@ func (TokenIssued) Kind() string { return "token.issued" }
 // still had it.
 func (e TokenIssued) Evolve(o *Organization, m Meta) {
 	key := keyOf(e.Holder, e.Name)
-	o.Tokens.put(e.Token, Token{
-		Kind: e.Type, Holder: e.Holder, Name: key, Hash: e.Hash,
-		Number: m.Position, Changed: m.Position, Expires: e.Expires,
+	o.seat(e.Holder, func(h *holder) {
+		place := o.Tokens.put(Token{
+			ID: e.Token, Kind: e.Type, Holder: e.Holder, Name: key, Hash: e.Hash,
+			Number: m.Position, Changed: m.Position, Issued: m.Time, Expires: e.Expires,
+			seat: o.seats[e.Holder], elder: h.youngest,
+		})
+		h.youngest, h.unrevoked = place+1, h.unrevoked+1
 	})
 	o.names[key] = e.Token
+}
+
+// TokenBound says what a token is bound to from now on: all of it.
+type TokenBound struct {
+	Token TokenID `json:"token"`
+	Terms
+}
+
+// Kind is stored.
+func (TokenBound) Kind() string { return "token.bound" }
+
+// Evolve gives the token its terms, and forgets those that it had.
+func (e TokenBound) Evolve(o *Organization, m Meta) {
+	at := o.intern(e.Terms)
+	o.Tokens.change(e.Token, func(t *Token) { t.terms, t.Changed = at, m.Position })
+}
+
+// TokenUnbound says that a personal token follows its holder into every
+// organization they belong to.
+type TokenUnbound struct {
+	Token TokenID `json:"token"`
+}
+
+// Kind is stored.
+func (TokenUnbound) Kind() string { return "token.unbound" }
+
+// Evolve lets the token go.
+func (e TokenUnbound) Evolve(o *Organization, m Meta) {
+	o.Tokens.change(e.Token, func(t *Token) { t.Unbound, t.Changed = true, m.Position })
+}
+
+// TokenExpiryChanged says that a token ends at another time.
+type TokenExpiryChanged struct {
+	Token   TokenID `json:"token"`
+	Expires Instant `json:"expires,omitzero"`
+}
+
+// Kind is stored.
+func (TokenExpiryChanged) Kind() string { return "token.expiry_changed" }
+
+// Evolve moves the end. Whoever was warned of the old one is warned again.
+func (e TokenExpiryChanged) Evolve(o *Organization, m Meta) {
+	o.Tokens.change(e.Token, func(t *Token) { t.Expires, t.warned, t.Changed = e.Expires, 0, m.Position })
 }
 
 // TokenRenamed says that a token is called something else.
@@ -330,28 +591,4 @@ func (TokenDescribed) Kind() string { return "token.described" }
 // Evolve remembers that the token changed; what it says is for the views.
 func (e TokenDescribed) Evolve(o *Organization, m Meta) {
 	o.Tokens.change(e.Token, func(t *Token) { t.Changed = m.Position })
-}
-
-// TokenRevoked says that a token opens nothing any more.
-type TokenRevoked struct {
-	Token  TokenID `json:"token"`
-	Reason string  `json:"reason,omitempty"`
-}
-
-// Kind is stored.
-func (TokenRevoked) Kind() string { return "token.revoked" }
-
-// Evolve ends the token. Its record stays: an id never means something else.
-func (e TokenRevoked) Evolve(o *Organization, m Meta) {
-	o.Tokens.change(e.Token, func(t *Token) {
-		t.Revoked, t.Changed = true, m.Position
-		o.release(t.Name, e.Token)
-	})
-}
-
-// release gives a name back, unless a younger token has it by now.
-func (o *Organization) release(name nameKey, id TokenID) {
-	if o.names[name] == id {
-		delete(o.names, name)
-	}
 }

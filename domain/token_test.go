@@ -86,7 +86,7 @@ func TestIssueToken(t *testing.T) {
 			err:  ErrInvalid, says: "kind: is missing",
 		},
 		"a kind that does not exist": {
-			when: issue(func(c *IssueToken) { c.Kind = Administrative + 1 }),
+			when: issue(func(c *IssueToken) { c.Kind = Service + 1 }),
 			err:  ErrInvalid, says: "kind: ",
 		},
 		"no name": {
@@ -227,9 +227,83 @@ func TestIssueToken(t *testing.T) {
 	})
 }
 
+// Another end, within what the policy has from the making of the secret on.
+func TestMoveToken(t *testing.T) {
+	move := func(at Instant) UpdateToken { return UpdateToken{Token: laptop, Expires: &at} }
+	moved := func(at Instant) []Event { return []Event{TokenExpiryChanged{laptop, at}} }
+	monthly := demands(func(p *Policy) { p.Administrative.Longest, p.Administrative.Never = 30*day, false })
+	month := (30 * day).Instant()
+	less := granted(tokenOf(mia), "tokens.update-own")
+	here := TokenBound{tokenOf(mia), Terms{Networks: networks("10.0.0.0/8")}}
+	begins := func(at Instant) TokenBound { return TokenBound{laptop, Terms{NotBefore: at}} }
+	adm := func(at, expires Instant) Event {
+		return on(at, TokenIssued{Token: laptop, Type: Administrative, Name: "x", Hash: hashOf("x"), Expires: expires})
+	}
+	run(t, acmeAfter, tenantScenarios{
+		"sooner":                 {given: []Event{laptopIssued}, when: move(tomorrow), by: byMia, then: moved(tomorrow)},
+		"in a millisecond":       {given: []Event{laptopIssued}, when: move(today + 1), by: byMia, then: moved(today + 1)},
+		"later":                  {given: []Event{laptopIssued}, when: move(nextYear + 1), by: byMia, then: moved(nextYear + 1)},
+		"never":                  {given: []Event{laptopIssued}, when: move(0), by: byMia, then: moved(0)},
+		"what it is":             {given: []Event{laptopIssued}, when: move(nextYear), by: byMia},
+		"now":                    {given: []Event{laptopIssued}, when: move(today), by: byMia, err: ErrInvalid, says: "expires_at: 2026-11-22T12:00:00Z has passed"},
+		"before 1970":            {given: []Event{laptopIssued}, when: move(-1), by: byMia, err: ErrInvalid, says: "has passed"},
+		"after the calendar":     {given: []Event{laptopIssued}, when: move(lastInstant + 1), by: byMia, err: ErrInvalid, says: "after the year 9999"},
+		"of an expired one":      {given: []Event{laptopIssued}, when: move(0), at: nextYear, by: byMia, err: ErrDenied, says: "needs the permission"},
+		"of a revoked one":       {given: []Event{laptopIssued, TokenRevoked{Token: laptop}}, when: move(0), by: byMia, err: ErrState, says: "the token has ended"},
+		"as late as the policy":  {given: []Event{adm(today, tomorrow), monthly}, when: move(today + month), then: moved(today + month)},
+		"later than the policy":  {given: []Event{adm(today, tomorrow), monthly}, when: move(today + month + 1), err: ErrInvalid, says: "is later than the policy allows"},
+		"never, where it has to": {given: []Event{adm(today, tomorrow), monthly}, when: move(0), err: ErrInvalid, says: "is never, and the policy wants an end"},
+		"later than the policy has it from its making on": {
+			given: []Event{adm(today-day.Instant(), tomorrow), monthly},
+			when:  move(today + month),
+			err:   ErrInvalid, says: "expires_at: is later than the policy allows a token that was issued at 2026-11-21T12:00:00Z",
+		},
+		"as late as the policy has it from its making on": {
+			given: []Event{adm(today-day.Instant(), tomorrow), monthly},
+			when:  move(today + month - day.Instant()),
+			then:  moved(today + month - day.Instant()),
+		},
+		"with a name that is taken": {
+			given: []Event{laptopIssued},
+			when:  UpdateToken{Token: laptop, Name: ptr("first token"), Expires: ptr(tomorrow)}, by: byMia,
+			err: ErrExists, says: "exists already",
+		},
+
+		"later, by a token that may less":              {given: []Event{laptopIssued, less}, when: move(nextYear + 1), by: byMia, err: ErrDenied, says: "grant: it would allow what you may not do yourself"},
+		"never, by a token that may less":              {given: []Event{laptopIssued, less}, when: move(0), by: byMia, err: ErrDenied, says: "grant: it would allow what you may not do yourself"},
+		"sooner, by a token that may less":             {given: []Event{laptopIssued, less}, when: move(nextYear - 1), by: byMia, then: moved(nextYear - 1)},
+		"what it is, by a token that may less":         {given: []Event{laptopIssued, less}, when: move(nextYear), by: byMia},
+		"an end at last, by a token that may less":     {given: []Event{laptopIssued, less, TokenExpiryChanged{Token: laptop}}, when: move(nextYear), by: byMia, then: moved(nextYear)},
+		"never as before, by a token that may less":    {given: []Event{laptopIssued, less, TokenExpiryChanged{Token: laptop}}, when: move(0), by: byMia},
+		"later, of what may as much":                   {given: []Event{laptopIssued, less, granted(laptop, "tokens.update-own")}, when: move(nextYear + 1), by: byMia, then: moved(nextYear + 1)},
+		"later, of a list that its holder may not":     {given: []Event{laptopIssued, less, granted(laptop, "tokens.update-own", "members.add")}, when: move(nextYear + 1), by: byMia, then: moved(nextYear + 1)},
+		"later, of a list of which a part was retired": {given: []Event{clones, laptopIssued, less, granted(laptop, "clones.create", "tokens.check"), PermissionRetired{"clones.create"}}, when: move(nextYear + 1), by: byMia, err: ErrDenied, says: "what you may not do yourself: tokens.check"},
+		"later, by an admin":                           {given: []Event{laptopIssued}, when: move(nextYear + 1), by: byBob, then: moved(nextYear + 1)},
+		"later, of an owner's, by an admin":            {given: []Event{issued(laptop, ann, "laptop")}, when: move(nextYear + 1), by: byBob, err: ErrDenied, says: "what you may not do yourself: organization.delete"},
+		"sooner, of an owner's, by an admin":           {given: []Event{issued(laptop, ann, "laptop")}, when: move(tomorrow), by: byBob, then: moved(tomorrow)},
+		"later, by a token of some networks":           {given: []Event{laptopIssued, here}, when: move(nextYear + 1), by: byMia, from: "10.0.0.1", err: ErrDenied, says: "must not work elsewhere"},
+		"sooner, by a token of some networks":          {given: []Event{laptopIssued, here}, when: move(tomorrow), by: byMia, from: "10.0.0.1", then: moved(tomorrow)},
+
+		"to its beginning":                          {given: []Event{laptopIssued, begins(tomorrow)}, when: move(tomorrow), by: byMia, err: ErrInvalid, says: "not_before: is not before the end"},
+		"to before its beginning":                   {given: []Event{laptopIssued, begins(tomorrow)}, when: move(tomorrow - 1), by: byMia, err: ErrInvalid, says: "not_before: is not before the end"},
+		"to a millisecond after its beginning":      {given: []Event{laptopIssued, begins(tomorrow)}, when: move(tomorrow + 1), by: byMia, then: moved(tomorrow + 1)},
+		"to never, with a beginning":                {given: []Event{laptopIssued, begins(tomorrow)}, when: move(0), by: byMia, then: moved(0)},
+		"to before its beginning, which has gone":   {given: []Event{laptopIssued, begins(tomorrow)}, when: UpdateToken{Token: laptop, Expires: ptr(tomorrow - 1), NotBefore: ptr(Instant(0))}, by: byMia, then: []Event{TokenBound{laptop, Terms{}}, TokenExpiryChanged{laptop, tomorrow - 1}}},
+		"to its new beginning":                      {given: []Event{laptopIssued}, when: UpdateToken{Token: laptop, Expires: ptr(tomorrow), NotBefore: ptr(tomorrow)}, by: byMia, err: ErrInvalid, says: "not_before: is not before the end"},
+		"to after its new beginning":                {given: []Event{laptopIssued}, when: UpdateToken{Token: laptop, Expires: ptr(tomorrow + 1), NotBefore: ptr(tomorrow)}, by: byMia, then: []Event{begins(tomorrow), TokenExpiryChanged{laptop, tomorrow + 1}}},
+		"a beginning at its end":                    {given: []Event{laptopIssued}, when: UpdateToken{Token: laptop, NotBefore: ptr(nextYear)}, by: byMia, err: ErrInvalid, says: "not_before: is not before the end"},
+		"a beginning after its end":                 {given: []Event{laptopIssued}, when: UpdateToken{Token: laptop, NotBefore: ptr(nextYear + 1)}, by: byMia, err: ErrInvalid, says: "not_before: is not before the end"},
+		"a beginning a millisecond before its end":  {given: []Event{laptopIssued}, when: UpdateToken{Token: laptop, NotBefore: ptr(nextYear - 1)}, by: byMia, then: []Event{begins(nextYear - 1)}},
+		"a beginning after its end, which is later": {given: []Event{laptopIssued}, when: UpdateToken{Token: laptop, NotBefore: ptr(nextYear), Expires: ptr(nextYear + 1)}, by: byMia, then: []Event{begins(nextYear), TokenExpiryChanged{laptop, nextYear + 1}}},
+		"a beginning of what never ends":            {given: []Event{laptopIssued, TokenExpiryChanged{Token: laptop}}, when: UpdateToken{Token: laptop, NotBefore: ptr(nextYear)}, by: byMia, then: []Event{begins(nextYear)}},
+		"a beginning and never":                     {given: []Event{laptopIssued}, when: UpdateToken{Token: laptop, NotBefore: ptr(nextYear), Expires: ptr(Instant(0))}, by: byMia, then: []Event{begins(nextYear), TokenExpiryChanged{Token: laptop}}},
+	})
+}
+
 func TestUpdateToken(t *testing.T) {
 	rename := func(name string) UpdateToken { return UpdateToken{Token: laptop, Name: &name} }
 	describe := func(text string) UpdateToken { return UpdateToken{Token: laptop, Description: &text} }
+	adm := TokenIssued{Token: laptop, Type: Administrative, Name: "adm", Hash: hashOf("adm")}
 	run(t, acmeAfter, tenantScenarios{
 		"another name": {
 			given: []Event{laptopIssued},
@@ -295,6 +369,36 @@ func TestUpdateToken(t *testing.T) {
 		"a program renames not even itself": {
 			when: UpdateToken{Token: robot, Name: ptr("android")}, by: byRobot,
 			err: ErrDenied, says: "needs the permission tokens.update-any",
+		},
+		"a program that may change tokens renames a personal one": {
+			given: []Event{laptopIssued, granted(robot, "tokens.update-any")},
+			when:  rename("desktop"), by: byRobot,
+			then: []Event{TokenRenamed{laptop, "desktop"}},
+		},
+		"a program that may change tokens renames itself": {
+			given: []Event{granted(robot, "tokens.update-any")},
+			when:  UpdateToken{Token: robot, Name: ptr("android")}, by: byRobot,
+			then: []Event{TokenRenamed{robot, "android"}},
+		},
+		"a program that may change tokens renames no other administrative one": {
+			given: []Event{adm, granted(robot, "tokens.update-any")},
+			when:  rename("desktop"), by: byRobot,
+			err: ErrDenied, says: "a program may not change or end other administrative tokens",
+		},
+		"a program that may change tokens narrows no other administrative one": {
+			given: []Event{adm, TokenBound{robot, Terms{Grant: Grant{Access: FullAccess}}}},
+			when:  UpdateToken{Token: laptop, Grant: ptr(custom("tokens.check"))}, by: byRobot,
+			err: ErrDenied, says: "a program may not change or end other administrative tokens",
+		},
+		"a program that may change tokens ends no other administrative one": {
+			given: []Event{adm, TokenBound{robot, Terms{Grant: Grant{Access: FullAccess}}}},
+			when:  UpdateToken{Token: laptop, Expires: ptr(today + 1)}, by: byRobot,
+			err: ErrDenied, says: "a program may not change or end other administrative tokens",
+		},
+		"a machine that may change tokens renames no administrative one": {
+			given: []Event{adm, ServiceAccountCreated{bot, "bot", "", Grant{Access: FullAccess}}, botIssued},
+			when:  rename("desktop"), by: byBot,
+			err: ErrDenied, says: "a program may not change or end other administrative tokens",
 		},
 		"what is no token": {
 			when: rename("desktop"),
@@ -378,110 +482,6 @@ func TestUpdateToken(t *testing.T) {
 			given: []Event{laptopIssued, TokenRenamed{tokenOf(mia), "desktop"}},
 			when:  UpdateToken{Token: laptop, Name: ptr("tablet"), Seen: 2}, by: byMia,
 			then: []Event{TokenRenamed{laptop, "tablet"}},
-		},
-	})
-}
-
-func TestRevokeToken(t *testing.T) {
-	revoke := RevokeToken{Token: laptop, Reason: "leaked"}
-	revoked := []Event{TokenRevoked{laptop, "leaked"}}
-	run(t, acmeAfter, tenantScenarios{
-		"one's own": {
-			given: []Event{laptopIssued},
-			when:  revoke, by: byMia,
-			then: revoked,
-		},
-		"the one that is shown": {
-			when: RevokeToken{Token: tokenOf(mia)}, by: byMia,
-			then: []Event{TokenRevoked{Token: tokenOf(mia)}},
-		},
-		"an admin revokes an owner's": {
-			given: []Event{issued(laptop, ann, "laptop")},
-			when:  revoke, by: byBob,
-			then: revoked,
-		},
-		"an admin revokes an administrative one": {
-			when: RevokeToken{Token: robot}, by: byBob,
-			then: []Event{TokenRevoked{Token: robot}},
-		},
-		"a program revokes a personal one": {
-			given: []Event{laptopIssued},
-			when:  revoke, by: byRobot,
-			then: revoked,
-		},
-		"a program revokes no administrative one": {
-			given: []Event{TokenIssued{Token: laptop, Type: Administrative, Name: "other"}},
-			when:  revoke, by: byRobot,
-			err: ErrDenied, says: "only admins and owners may revoke an administrative token",
-		},
-		"a program does not revoke itself": {
-			when: RevokeToken{Token: robot}, by: byRobot,
-			err: ErrDenied, says: "only admins and owners may revoke an administrative token",
-		},
-		"a member revokes nobody else's": {
-			given: []Event{issued(laptop, ada, "laptop")},
-			when:  revoke, by: byMia,
-			err: ErrDenied, says: "needs the permission tokens.revoke-any",
-		},
-		"a member revokes no administrative one": {
-			when: RevokeToken{Token: robot}, by: byMia,
-			err: ErrDenied, says: "needs the permission tokens.revoke-any",
-		},
-		"an auditor revokes not even their own": {
-			given: []Event{issued(laptop, ada, "laptop")},
-			when:  revoke, by: byAda,
-			err: ErrDenied, says: "needs the permission tokens.revoke-own",
-		},
-		"one of a suspended member": {
-			given: []Event{laptopIssued, MemberSuspended{Account: mia}},
-			when:  revoke,
-			then:  revoked,
-		},
-		"one that has expired": {
-			given: []Event{TokenIssued{Token: laptop, Type: Personal, Holder: mia, Name: "laptop", Expires: today}},
-			when:  revoke, by: byMia,
-			then: revoked,
-		},
-		"twice": {
-			given: []Event{laptopIssued, TokenRevoked{laptop, "lost"}},
-			when:  revoke, by: byMia,
-		},
-		"twice, by who may not": {
-			given: []Event{issued(laptop, ada, "laptop"), TokenRevoked{laptop, "lost"}},
-			when:  revoke, by: byMia,
-			err: ErrDenied, says: "needs the permission",
-		},
-		"what is no token": {
-			when: revoke,
-			err:  ErrNotFound, says: "no such token",
-		},
-		"what is no token, by a program": {
-			when: revoke, by: byRobot,
-			err: ErrNotFound, says: "no such token",
-		},
-		"a member does not learn what is no token": {
-			when: revoke, by: byMia,
-			err: ErrDenied, says: "needs the permission tokens.revoke-any",
-		},
-		"too long a reason": {
-			given: []Event{laptopIssued},
-			when:  RevokeToken{Token: laptop, Reason: strings.Repeat("a", MaxReason+1)}, by: byMia,
-			err: ErrInvalid, says: "reason: has 1001 characters",
-		},
-		"a reason that is no UTF-8": {
-			given: []Event{laptopIssued},
-			when:  RevokeToken{Token: laptop, Reason: "a\xff"}, by: byMia,
-			err: ErrInvalid, says: "reason: is not UTF-8",
-		},
-		"having seen the present state": {
-			given: []Event{laptopIssued, TokenRenamed{laptop, "desktop"}},
-			when:  RevokeToken{Token: laptop, Reason: "leaked", Seen: 3}, by: byMia,
-			then: revoked,
-		},
-		"what was seen is stale": {
-			given: []Event{laptopIssued, TokenRenamed{laptop, "desktop"}},
-			when:  RevokeToken{Token: laptop, Seen: 2}, by: byMia,
-			err: ErrStale, says: "changed at position 3",
 		},
 	})
 }

@@ -19,6 +19,8 @@ type access struct {
 	who    who
 	needs  []domain.Permission // for inside: one of them, or none is needed
 	tokens func(*http.Request) ([]string, error)
+	free   bool // does not count against the caller's limits: it is asked about others
+	off    bool // admits also while the organization has switched tokens off
 }
 
 type who uint8
@@ -44,6 +46,13 @@ func allowed(oneOf ...domain.Permission) access {
 	return access{who: inside, needs: oneOf, tokens: bearerTokens}
 }
 
+// asking is the access of a route that asks about others: it is not limited by
+// how often its callers may be.
+func (a access) asking() access {
+	a.free = true
+	return a
+}
+
 // Caller is who sent a request, after the door has looked at what they showed.
 // Its zero value is a stranger.
 type Caller struct {
@@ -55,9 +64,10 @@ type Caller struct {
 // Actor is the caller as the domain knows them.
 func (c Caller) Actor() domain.Actor { return c.Checked.Actor() }
 
-// Meta is the occasion of a command by this caller in their own organization.
+// Meta is the occasion of a command by this caller in the organization that they
+// have come to.
 func (c Caller) Meta() domain.Meta {
-	meta := domain.Meta{Organization: c.Organization, Actor: c.Actor(), Request: c.Request}
+	meta := domain.Meta{Organization: c.Organization, Actor: c.Actor(), Request: c.Request, Replaced: c.Replaced != 0}
 	if c.Address.IsValid() {
 		meta.Address = c.Address.String()
 	}
@@ -70,6 +80,7 @@ var (
 	errBadCredential  = errors.New("bad credential")
 	errTwoCredentials = errors.New("two credentials that differ")
 	errTokenInURL     = errors.New("a token in the URL")
+	errSwitchedOff    = errors.New("tokens are switched off")
 )
 
 // admit settles who calls, or why they may not.
@@ -92,33 +103,64 @@ func (s *Server) admit(r *http.Request, a access) (Caller, error) {
 	if err != nil {
 		return c, err
 	}
-	if c.Checked, err = s.Model.Check(text); err != nil {
+	use := projections.Use{Address: c.Address, Agent: r.UserAgent(), Needs: a.needs, Free: a.free}
+	org, known := s.Model.Find(r.PathValue("org"))
+	if known {
+		c.Checked, err = s.Model.CheckIn(org, text, use)
+	} else {
+		c.Checked, err = s.Model.Check(text, use)
+	}
+	if err != nil {
 		return c, err
 	}
-	if !c.Active() {
-		return c, errBadCredential
+	if a.who == inside && c.elsewhere(org) {
+		return c, domain.Refuse(domain.ErrNotFound, "there is no such organization", "check its alias or number, and whether your token is bound to it")
 	}
-	return c, s.authorize(r, a, c)
+	return c, s.authorize(a, c)
 }
 
-func (s *Server) authorize(r *http.Request, a access, c Caller) error {
-	switch a.who {
-	case bearer:
-		return a.permit(c.Granted)
-	case operator:
+// elsewhere reports whether a token that is good, or would be if its organization
+// had not switched tokens off, is no token of an organization; none: zero.
+func (c Caller) elsewhere(org domain.OrganizationID) bool {
+	switch c.Reason {
+	case domain.ReasonForeign:
+		return true
+	case domain.ReasonNone, domain.ReasonOff:
+		return c.Organization != org
+	}
+	return false
+}
+
+func (s *Server) authorize(a access, c Caller) error {
+	switch {
+	case c.Reason == domain.ReasonOff && a.off:
+		return s.permitWhileOff(a, c)
+	case c.Reason == domain.ReasonOff:
+		return errSwitchedOff
+	case c.Reason == domain.ReasonLimited:
+		return &limited{c.Allowance, c.At}
+	case !c.Active():
+		return errBadCredential
+	case a.who == operator:
 		return s.Model.AllowsOperator(c.Actor())
-	case inside:
-		org, known := s.Model.Find(r.PathValue("org"))
-		if !known || org != c.Organization {
-			return domain.Refuse(domain.ErrNotFound, "there is no such organization", "check its alias or number, and whether your token is bound to it")
-		}
-		return a.permit(c.Granted)
+	case a.who == bearer || a.who == inside:
+		return a.permit(&c.Granted)
 	}
 	return domain.Refuse(domain.ErrDenied, "nobody may call this", "")
 }
 
+// permitWhileOff is permit for the routes that stay open.
+func (s *Server) permitWhileOff(a access, c Caller) (err error) {
+	for _, p := range a.needs {
+		if err = s.Model.AllowsWhileOff(c.Meta(), p); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
 // permit refuses whoever has none of the permissions that are needed.
-func (a access) permit(granted domain.Permissions) error {
+func (a access) permit(granted *domain.Permissions) error {
 	if len(a.needs) == 0 || slices.ContainsFunc(a.needs, granted.Has) {
 		return nil
 	}

@@ -43,9 +43,10 @@ type person struct {
 
 // author is who did something, and with what.
 type author struct {
-	Kind  domain.ActorKind `json:"kind" enum:"member,token,system" doc:"A person, a program with an administrative token, or the service itself."`
-	ID    domain.Position  `json:"id,omitempty" doc:"The number of the account, for a person."`
+	Kind  domain.ActorKind `json:"kind" enum:"member,token,service,bearer,system" doc:"A person, a program with an administrative token, a service account, whoever had the secret, or the service itself."`
+	ID    domain.Position  `json:"id,omitempty" doc:"The number of the account, for a person or a service account."`
 	Email string           `json:"email,omitempty" doc:"The e-mail, for a person."`
+	Name  string           `json:"name,omitempty" doc:"The name, for a service account."`
 	Token string           `json:"token,omitempty" doc:"The id of the token that was shown."`
 }
 
@@ -60,7 +61,7 @@ func (s *Server) person(id domain.AccountID) *person {
 // author is somebody as an organization sees them. Which token an operator has
 // shown elsewhere is not its business.
 func (s *Server) author(org domain.OrganizationID, a projections.Author) *author {
-	by := author{Kind: a.Kind, ID: a.Number, Email: a.Email}
+	by := author{Kind: a.Kind, ID: a.Number, Email: a.Email, Name: a.Name}
 	if _, known := s.Model.Token(org, a.Token); known {
 		by.Token = a.Token.String()
 	}

@@ -28,7 +28,7 @@ import (
 func (s *Server) databaseLabRoutes() []route {
 	routes := []route{
 		{pattern: "POST " + s.databaseLab("/rpc/dblab_token_check"), summary: "Check a token", quiet: true,
-			access: labArguments[labTokenCheck](domain.TokensCheck), mount: labFunction(s.labTokenCheck)},
+			access: labArguments[labTokenCheck](domain.TokensCheck).asking(), mount: labFunction(s.labTokenCheck)},
 		{pattern: "GET " + s.databaseLab("/api_tokens"), summary: "List live tokens",
 			access: access{who: bearer, tokens: labHeaders}, mount: raw(s.labTokens)},
 		{pattern: "POST " + s.databaseLab("/rpc/api_token_create"), summary: "Create a token", audit: "token.issued",

@@ -54,7 +54,7 @@ func (s *Server) labTokenCheck(_ context.Context, c Caller, asked labTokenCheck)
 	if asked.Token == nil {
 		return nil, domain.Invalid("token", "is missing", "send the token that is to be checked")
 	}
-	found, err := s.Model.CheckFor(c.Organization, *asked.Token)
+	found, err := s.Model.CheckFor(c.Organization, *asked.Token, projections.Use{Engine: c.ID})
 	if err != nil {
 		return nil, err
 	}

@@ -59,6 +59,14 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
+// makeRoom lets everybody have any number of tokens.
+func (l *lab) makeRoom() {
+	l.Helper()
+	policy := domain.UsualPolicy()
+	policy.Personal.PerHolder = 0
+	l.execute("ann", domain.UpdatePolicy{Policy: policy})
+}
+
 func (l *lab) views() *projections.Views {
 	views, err := projections.OpenViews(l.Context(), "sqlite:"+filepath.Join(l.TempDir(), "views.db"))
 	l.must(err)

@@ -50,7 +50,7 @@ func (s *Server) labTokens(w http.ResponseWriter, r *http.Request, c Caller) err
 	}
 	q.visible = projections.TokenFilter{Organization: c.Organization, Status: projections.Active, Now: domain.At(s.now())}
 	if !c.Granted.Has(domain.TokensReadAny) {
-		if err := s.Model.Allows(c.Organization, c.Actor(), domain.TokensReadOwn); err != nil {
+		if err := s.Model.Allows(c.Meta(), domain.TokensReadOwn); err != nil {
 			return err
 		}
 		q.visible.Holder = c.Token.Holder

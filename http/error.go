@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -27,6 +28,8 @@ type Problem struct {
 	Next      string         `json:"next,omitempty" doc:"What to do about it."`
 	RequestID string         `json:"request_id,omitempty" doc:"What to tell the operator."`
 	Errors    []FieldProblem `json:"errors,omitempty" doc:"Which fields are wrong."`
+
+	retry int // after how many seconds it may be tried again; 0: nobody knows
 }
 
 // FieldProblem is what is wrong with one field. It never repeats the value: that
@@ -66,8 +69,10 @@ var translations = []translation{
 	{domain.ErrState, 409, "state", "", ""},
 	{errNoCredential, 401, "no-credential", "this needs a token", "send it as Authorization: Bearer <token>"},
 	{errBadCredential, 401, "bad-credential", "the token is not valid", "check that it was copied whole, and that it has neither expired nor been revoked"},
+	{errSwitchedOff, 401, "switched-off", "the organization has switched its tokens off", "ask an administrator to switch them on again: the policy can be changed all the while"},
 	{errTwoCredentials, 400, "two-credentials", "the request carries two credentials that differ", "send one"},
 	{errTokenInURL, 400, "token-in-url", "a token in a URL is written down by every proxy on the way", "send it as Authorization: Bearer <token>, and revoke this one"},
+	{errScanSignature, 403, "bad-signature", "the report is not signed by a scanner that is known here", "ask the operator to configure the scanner's public keys"},
 	{eventstore.ErrConflict, 503, "busy", "too many changes at once", "try again in a moment"},
 	{eventstore.ErrUnknown, 503, "unknown-outcome", "the log did not confirm; whether the change was made is not known", "send it again with the same Idempotency-Key: it happens once"},
 	{eventstore.ErrUnavailable, 503, "log-unavailable", "the log can't be written; nothing was changed", "try again later"},
@@ -90,12 +95,33 @@ func translate(err error) *Problem {
 	if errors.As(err, &damage) {
 		return problem(503, "log-damaged", "the log is damaged; nothing is served from it", "ask the operator")
 	}
+	var over *limited
+	if errors.As(err, &over) {
+		return over.problem()
+	}
 	for _, t := range translations {
 		if errors.Is(err, t.err) {
 			return t.problem(err).redacted()
 		}
 	}
 	return problem(500, "internal", "something went wrong here", "tell the operator the request id")
+}
+
+// inQuery is a refusal of what stands in the query, not in the body.
+func inQuery(err error) error {
+	var refusal *domain.Refusal
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	p := translate(err)
+	p.Errors = []FieldProblem{{"query." + refusal.Field, refusal.Detail}}
+	return p
+}
+
+// refused reports whether the domain said no.
+func refused(err error) bool {
+	var refusal *domain.Refusal
+	return errors.As(err, &refusal)
 }
 
 // secretText is what may be a secret in a sentence, or a piece of one.
@@ -162,6 +188,8 @@ func (p *Problem) GetHeaders() http.Header {
 		return http.Header{"Www-Authenticate": {`Bearer realm="jeton"`}}
 	case http.StatusServiceUnavailable:
 		return http.Header{"Retry-After": {"1"}}
+	case http.StatusTooManyRequests:
+		return http.Header{"Retry-After": {strconv.Itoa(p.retry)}}
 	}
 	return nil
 }

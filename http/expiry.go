@@ -40,6 +40,15 @@ func (e Expiry) first(now time.Time) (domain.Instant, error) {
 	return at, err
 }
 
+// moved is the new end of a token; nil: it stays, zero: never.
+func (e Expiry) moved(now time.Time) (*domain.Instant, error) {
+	if e == (Expiry{}) {
+		return nil, nil
+	}
+	at, _, err := e.expires(now)
+	return &at, err
+}
+
 // expiresAt reads RFC 3339 as strictly as it is written: a date that the calendar
 // does not have is an error, never the day after. What has passed is refused
 // here, because the moment 0 means something else to the domain.

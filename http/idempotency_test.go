@@ -29,9 +29,9 @@ const key = "Idempotency-Key: 8e03978e-40d5-43e8-bc93-6894a57f9324"
 // A request that is sent again with its key happens once, and its answer is the
 // same but for the secret.
 func TestSentAgain(t *testing.T) {
-	w := newWorld(t)
+	w := furnish(newWorld(t))
 	for _, r := range creating(w) {
-		send, body := r.request("acme", "", "")
+		send, body := r.request("acme", "{mia}", "{mia.token}")
 		first := w.send("ann", send, body, key+r.path())
 		before := w.last()
 		again := w.send("ann", send, body, key+r.path())
@@ -65,14 +65,14 @@ func TestSentAgain(t *testing.T) {
 
 // A key is for one request: with another body, path or method it is refused.
 func TestKeyForAnotherRequest(t *testing.T) {
-	w := newWorld(t)
+	w := furnish(newWorld(t))
 	for _, r := range creating(w) {
-		send, body := r.request("acme", "", "")
+		send, body := r.request("acme", "{mia}", "{mia.token}")
 		if first := w.send("ann", send, body, key+r.path()); first.status != 201 {
 			t.Fatalf("%s: %d: %s", r.pattern, first.status, first.body)
 		}
 		w.refused("ann", send, strings.Replace(body, "}", " }", 1), []int{409}, key+r.path())
-		if other, _ := r.request("{acme}", "", ""); other != send {
+		if other, _ := r.request("{acme}", "{mia}", "{mia.token}"); other != send {
 			w.refused("ann", other, body, []int{409}, key+r.path())
 		}
 	}
@@ -101,6 +101,7 @@ func TestKeysOfSeveral(t *testing.T) {
 // same token.
 func TestSentAtOnce(t *testing.T) {
 	w := newWorld(t)
+	w.makeRoom("ann", "acme")
 	for round := range 5 {
 		before := w.last()
 		const many = 8

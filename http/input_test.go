@@ -11,7 +11,7 @@ import (
 
 // Every body that is not what a route wants is refused and changes nothing.
 func TestBadBodies(t *testing.T) {
-	w := newWorld(t)
+	w := furnish(newWorld(t))
 	for _, r := range guarded(w) {
 		good, takes := bodies[r.pattern]
 		if !takes {
@@ -38,6 +38,9 @@ func TestBadBodies(t *testing.T) {
 			"too large":           {good + "}" + strings.Repeat(" ", bodyLimit), []int{413}},
 			"deep":                {strings.Repeat("[", 20_000), []int{400}},
 		} {
+			if name == "nothing" && (strings.HasSuffix(r.path(), "/rotate") || strings.HasSuffix(r.path(), "/approve")) {
+				continue // that is the plainest way to ask
+			}
 			if r.path() == "/api/v1/check" && (name == "a field in capitals" || name == "not UTF-8" || name == "blanks") {
 				continue // it is not typed by huma, and asks nothing of the log
 			}
@@ -61,7 +64,7 @@ func (w *world) in(t *testing.T) *world {
 
 // Every field refuses what is not fit for it, and no refusal repeats a secret.
 func TestBadFields(t *testing.T) {
-	w := newWorld(t)
+	w := furnish(newWorld(t))
 	for _, r := range guarded(w) {
 		var good map[string]any
 		if json.Unmarshal([]byte(w.filled(bodies[r.pattern])), &good) != nil || r.path() == "/api/v1/check" {
@@ -153,6 +156,7 @@ func TestBadExpiry(t *testing.T) {
 
 func TestGoodExpiry(t *testing.T) {
 	w := newWorld(t)
+	w.makeRoom("ann", "acme")
 	for i, c := range []struct{ field, want string }{
 		{`"expires_in":"720h"`, "2026-12-22T12:00:00Z"},
 		{`"expires_in":"30d"`, "2026-12-22T12:00:00Z"},

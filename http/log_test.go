@@ -53,6 +53,8 @@ func TestLogPartByPart(t *testing.T) {
 // before it comes or after, and only of their own organization's.
 func TestLogWaits(t *testing.T) {
 	w := newWorld(t)
+	w.makeRoom("ann", "acme")
+	w.makeRoom("zed", "globex")
 	for round := range 5 {
 		end := w.last()
 		request := w.request("ada", fmt.Sprintf("GET %s?after=%d&wait=30", logOfAcme, end), "")

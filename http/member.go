@@ -3,7 +3,6 @@ package http
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	"jeton/domain"
 	"jeton/projections"
@@ -14,9 +13,10 @@ import (
 type Member struct {
 	ID        domain.Position `json:"id" doc:"The number of the account, in every organization the same." example:"7"`
 	Email     string          `json:"email" doc:"The e-mail, as it was registered." example:"mia@acme.test"`
-	Role      string          `json:"role" enum:"owner,admin,member,auditor" doc:"What they may do."`
+	Role      string          `json:"role" doc:"What they may do: the name of a role." example:"member"`
 	Suspended bool            `json:"suspended" doc:"Whether they and their tokens can do nothing at the moment."`
 	Reason    string          `json:"reason,omitempty" doc:"Why they are suspended."`
+	Limit     *Limit          `json:"limit,omitempty" doc:"How often all their tokens together may be used here; absent: as the organization has it."`
 	AddedAt   domain.Instant  `json:"added_at,omitzero" format:"date-time" doc:"When they came into the organization."`
 	Version   domain.Position `json:"version" doc:"The number inside the ETag."`
 }
@@ -31,14 +31,15 @@ type memberCreated struct {
 
 type newMember struct {
 	Email string `json:"email" maxLength:"254" doc:"Who is to come in. They need no account." example:"mia@acme.test"`
-	Role  string `json:"role" enum:"owner,admin,member,auditor" doc:"What they may do."`
+	Role  string `json:"role" maxLength:"40" doc:"What they may do: the name of a role that allows nothing that you may not do yourself." example:"member"`
 	Expiry
 }
 
 type memberChange struct {
-	Role      *string `json:"role,omitempty" enum:"owner,admin,member,auditor" doc:"What they may do from now on."`
+	Role      *string `json:"role,omitempty" maxLength:"40" doc:"What they may do from now on: the name of a role that allows nothing that you may not do yourself." example:"member"`
 	Suspended *bool   `json:"suspended,omitempty" doc:"true suspends them and all their tokens here, false ends that."`
 	Reason    string  `json:"reason,omitempty" maxLength:"1000" doc:"Why they are suspended."`
+	Limit     *Limit  `json:"limit,omitempty" doc:"How often all their tokens together may be used here; {}: as the organization has it."`
 }
 
 // InMember is a member in a path.
@@ -99,27 +100,32 @@ func (s *Server) memberAdd(ctx context.Context, c Caller, in *struct {
 // newMember is the command of memberAdd, with everything refused that can be
 // before the account is registered: what is refused leaves nothing behind.
 func (s *Server) newMember(ctx context.Context, c Caller, wanted newMember) (command domain.AddMember, secret domain.Secret, err error) {
-	if command.Role, err = domain.ParseRole(wanted.Role); err != nil {
+	command.Role = domain.Role(wanted.Role)
+	if _, err = s.Model.Try(c.Meta(), domain.AddMember{Account: domain.AccountID{ID: domain.RandomID()}, Role: command.Role}); err != nil {
 		return command, secret, err
 	}
-	if command.Role == domain.Owner && c.Role != domain.Owner {
-		return command, secret, domain.Refuse(domain.ErrDenied, "only an owner may make, change or remove an owner", "ask an owner of the organization")
-	}
-	if command.First, secret, err = newFirstToken(); err != nil {
-		return command, secret, err
-	}
-	if command.First.Expires, err = wanted.first(s.now()); err != nil {
+	if command.First, secret, err = s.first(wanted.Expiry); err != nil {
 		return command, secret, err
 	}
 	command.Account, err = s.registered(ctx, c, wanted.Email)
 	return command, secret, err
 }
 
-// registered is the account of an e-mail, made if there is none.
-func (s *Server) registered(ctx context.Context, c Caller, email string) (domain.AccountID, error) {
-	if err := s.Model.Allows(c.Organization, c.Actor(), domain.MembersAdd); err != nil {
-		return domain.AccountID{}, err
+// first is the personal token that a new member begins with, if the platform gives
+// one.
+func (s *Server) first(wanted Expiry) (first domain.FirstToken, secret domain.Secret, err error) {
+	expires, err := wanted.first(s.now())
+	if err != nil || s.NoFirstTokens {
+		return first, secret, err
 	}
+	first, secret, err = newFirstToken()
+	first.Expires = expires
+	return first, secret, err
+}
+
+// registered is the account of an e-mail, made if there is none: for whoever may
+// add them, which was asked before.
+func (s *Server) registered(ctx context.Context, c Caller, email string) (domain.AccountID, error) {
 	if id, known := s.Model.AccountOf(email); known {
 		return id, nil
 	}
@@ -169,13 +175,12 @@ func (s *Server) memberUpdate(ctx context.Context, c Caller, in *struct {
 	return s.memberChanged(ctx, c, id), nil
 }
 
-func (wanted memberChange) command(id domain.AccountID) (domain.UpdateMember, error) {
-	command := domain.UpdateMember{Account: id, Suspended: wanted.Suspended, Reason: wanted.Reason}
-	if wanted.Role == nil {
-		return command, nil
+func (wanted memberChange) command(id domain.AccountID) (command domain.UpdateMember, err error) {
+	command = domain.UpdateMember{Account: id, Suspended: wanted.Suspended, Reason: wanted.Reason}
+	if wanted.Role != nil {
+		command.Role = new(domain.Role(*wanted.Role))
 	}
-	role, err := domain.ParseRole(*wanted.Role)
-	command.Role = &role
+	command.Limit, err = wanted.Limit.change("limit")
 	return command, err
 }
 
@@ -231,11 +236,7 @@ func (s *Server) memberNumbered(c Caller, number string) (domain.AccountID, doma
 
 // accountNumbered is the account that has a number, or none.
 func (s *Server) accountNumbered(text string) domain.AccountID {
-	number, err := strconv.ParseUint(text, 10, 64)
-	if err != nil || strconv.FormatUint(number, 10) != text {
-		return domain.AccountID{}
-	}
-	id, _ := s.Model.AccountNumbered(domain.Position(number))
+	id, _ := s.Model.AccountNumbered(position(text))
 	return id
 }
 
@@ -243,9 +244,9 @@ func (s *Server) accountNumbered(text string) domain.AccountID {
 func (s *Server) rememberedMember(c Caller, id domain.AccountID) Member {
 	member, _ := s.Model.Member(c.Organization, id)
 	account, _ := s.Model.Account(id)
-	return Member{ID: account.Number, Email: account.Email, Role: member.Role.String(), Suspended: member.Suspended, Version: member.Changed}
+	return Member{ID: account.Number, Email: account.Email, Role: string(member.Role), Suspended: member.Suspended, Limit: describeLimit(member.Limit), Version: member.Changed}
 }
 
 func describeMember(row projections.MemberRow) Member {
-	return Member{row.Number, row.Email, row.Role.String(), row.Suspended, row.Reason, row.Added, row.Changed}
+	return Member{row.Number, row.Email, string(row.Role), row.Suspended, row.Reason, describeLimit(row.Limit), row.Added, row.Changed}
 }

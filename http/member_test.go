@@ -74,6 +74,49 @@ func TestMembers(t *testing.T) {
 		"the last owner stays": {
 			send: "PATCH /api/v1/organizations/acme/members/{ann}", body: `{"role":"member"}`, status: 409,
 		},
+		"limited": {
+			as: "bob", send: "PATCH /api/v1/organizations/acme/members/{mia}", body: `{"limit":{"requests":100,"window":"1m"}}`, status: 200,
+			then: []string{"holder.limited"},
+		},
+		"limited as before": {
+			given: does("bob", "PATCH /api/v1/organizations/acme/members/{mia}", `{"limit":{"requests":100,"window":"1m"}}`),
+			as:    "bob", send: "PATCH /api/v1/organizations/acme/members/{mia}", body: `{"limit":{"requests":100,"window":"60s"}}`, status: 200,
+		},
+		"limited as the organization has it": {
+			given: does("bob", "PATCH /api/v1/organizations/acme/members/{mia}", `{"limit":{"requests":100,"window":"1m"}}`),
+			as:    "bob", send: "PATCH /api/v1/organizations/acme/members/{mia}", body: `{"limit":{}}`, status: 200,
+			then: []string{"holder.limited"},
+		},
+		"limited to nothing, which is no limit": {
+			given: does("bob", "PATCH /api/v1/organizations/acme/members/{mia}", `{"limit":{"requests":100,"window":"1m"}}`),
+			as:    "bob", send: "PATCH /api/v1/organizations/acme/members/{mia}", body: `{"limit":{"requests":0,"window":"1m"}}`, status: 200,
+			then: []string{"holder.limited"},
+		},
+		"limited less than all are": {
+			given: demands(`{"holder_limit":{"requests":100,"window":"1m"}}`),
+			send:  "PATCH /api/v1/organizations/acme/members/{mia}", body: `{"limit":{"requests":101,"window":"1m"}}`, status: 422,
+		},
+		"a limit shown": {
+			given: does("bob", "PATCH /api/v1/organizations/acme/members/{mia}", `{"limit":{"requests":100,"window":"36h"}}`),
+			as:    "mia", send: "GET /api/v1/organizations/acme/members/{mia}", status: 200,
+		},
+		"added with a role of the organization's own": {
+			given: hasRole("deployer", `["engines.read"]`),
+			as:    "bob", send: "POST /api/v1/organizations/acme/members", body: `{"email":"max@acme.test","role":"deployer"}`, status: 201,
+			then: []string{"account.registered", "member.added", "token.issued"},
+		},
+		"given a role of the organization's own": {
+			given: hasRole("deployer", `["engines.read"]`),
+			as:    "bob", send: "PATCH /api/v1/organizations/acme/members/{mia}", body: `{"role":"deployer"}`, status: 200,
+			then: []string{"member.role_changed"},
+		},
+		"given a role that is none": {
+			send: "PATCH /api/v1/organizations/acme/members/{mia}", body: `{"role":"king"}`, status: 422,
+		},
+		"added with a role that allows more than who adds them may": {
+			given: all(hasRole("adder", `["members.add"]`), gets("ada", "adder")),
+			as:    "ada", send: "POST /api/v1/organizations/acme/members", body: `{"email":"max@acme.test","role":"admin"}`, status: 403,
+		},
 		"removed, with all their tokens": {
 			given: hasToken("mia", "laptop", "personal"),
 			as:    "bob", send: "DELETE /api/v1/organizations/acme/members/{mia}?reason=left", status: 204,

@@ -89,9 +89,11 @@ func described[In, Out any](handle func(http.ResponseWriter, *http.Request, Call
 		op := m.operation(r)
 		schemas := m.api.OpenAPI().Components.Schemas
 		op.RequestBody = &huma.RequestBody{Required: true, Content: jsonContent[In](schemas)}
-		op.Responses = map[string]*huma.Response{
-			"200":     {Description: "OK", Content: jsonContent[Out](schemas)},
-			"default": {Description: "Error", Content: problemContent(schemas)},
+		op.Responses = map[string]*huma.Response{"default": {Description: "Error", Content: problemContent(schemas)}}
+		if r.status == http.StatusNoContent {
+			op.Responses["204"] = &huma.Response{Description: "No Content"}
+		} else {
+			op.Responses["200"] = &huma.Response{Description: "OK", Content: jsonContent[Out](schemas)}
 		}
 		m.api.OpenAPI().AddOperation(&op)
 	}

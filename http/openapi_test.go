@@ -43,7 +43,7 @@ func TestOpenAPI(t *testing.T) {
 		}
 		op := item.GetOperation(r.method())
 		described++
-		if op.Summary == "" || op.OperationID == "" || op.Security == nil {
+		if op.Summary == "" || op.OperationID == "" || (op.Security == nil) != (r.access.who == anybody) {
 			t.Errorf("%s: summary %q, id %q, security %v", r.pattern, op.Summary, op.OperationID, op.Security)
 		}
 		if failed := op.Responses.Default(); failed == nil || failed.Value.Content["application/problem+json"] == nil {
@@ -72,7 +72,7 @@ func TestOpenAPI(t *testing.T) {
 
 // What is answered is what the document says: status, headers, every field.
 func TestAnswersAreAsDescribed(t *testing.T) {
-	w := newWorld(t)
+	w := furnish(newWorld(t))
 	doc := document(t, w)
 	router, err := legacy.NewRouter(doc, openapi3.IsOpenAPI31OrLater())
 	w.must(err)

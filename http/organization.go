@@ -122,6 +122,27 @@ func (s *Server) organizationUpdate(ctx context.Context, c Caller, in *struct {
 	}, nil
 }
 
+// organizationDelete answers DELETE /api/v1/organizations/{org}. Nothing of it works
+// any more when it is answered.
+func (s *Server) organizationDelete(ctx context.Context, c Caller, in *struct {
+	InOrganization
+	IfMatch
+	Alias  string `query:"alias" required:"true" maxLength:"40" doc:"The organization's alias once more, so that nobody deletes another one than they mean."`
+	Reason string `query:"reason" maxLength:"1000" doc:"Why, for the log."`
+},
+) (*nothing, error) {
+	seen, err := in.seen()
+	if err != nil {
+		return nil, err
+	}
+	command := domain.DeleteOrganization{Alias: in.Alias, Reason: in.Reason, Operated: s.Model.Operated(c.Organization), Seen: seen}
+	outcome, err := s.Model.Execute(ctx, c.Meta(), command)
+	if err != nil {
+		return nil, err
+	}
+	return &nothing{Views: s.settled(ctx, outcome.Position)}, nil
+}
+
 func describeOrganization(p projections.Profile) Organization {
 	return Organization{p.Number, p.Alias, p.Name, p.Created, p.Changed}
 }

@@ -37,7 +37,15 @@ type Server struct {
 	// to happen is then told that nothing has. Nil: it never does.
 	Stopping context.Context
 
+	// ScanningKeys are those of scanners whose reports of leaked tokens are believed.
+	// Empty: none is.
+	ScanningKeys ScanningKeys
+
+	// NoFirstTokens: who becomes a member gets no token by that.
+	NoFirstTokens bool
+
 	meter *metrics
+	burns addresses
 }
 
 // Handler is the server's table of routes as one handler.

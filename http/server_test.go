@@ -147,7 +147,7 @@ func TestNothingIsServed(t *testing.T) {
 		code  string
 	}{"loading": {loading, "loading"}, "damaged": {damaged, "log-damaged"}} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := furnish(newWorld(t))
 			w.server = &Server{Model: c.model(w), Views: w.views, Log: w.server.Log, Version: "test", Now: w.now}
 			w.handler = w.server.Handler()
 			for _, r := range guarded(w) {
@@ -183,7 +183,7 @@ func (b *broken) Append(ctx context.Context, e eventstore.Entry, after domain.Po
 // is behind it.
 func TestLogRefuses(t *testing.T) {
 	store := &broken{Store: new(eventstore.Memory)}
-	w := worldOn(t, store, "memory")
+	w := furnish(worldOn(t, store, "memory"))
 	for err, c := range map[error]struct {
 		status int
 		code   string
@@ -199,8 +199,9 @@ func TestLogRefuses(t *testing.T) {
 			if r.audit == "" || r.path() == "/api/v1/operators/{id}" {
 				continue
 			}
-			send, body := r.request("acme", "{mia}", "{mia.token}")
-			answered := w.refused("ann", send, body, []int{c.status})
+			as, org := r.mayDo()
+			send, body := r.request(org, "{mia}", "{mia.token}")
+			answered := w.refused(as, send, body, []int{c.status})
 			if got := answered.object(t)["code"]; got != c.code || strings.Contains(answered.body, "/srv") {
 				t.Errorf("%s: code %v, want %s: %s", r.pattern, got, c.code, answered.body)
 			}

@@ -126,8 +126,11 @@ func TestTokens(t *testing.T) {
 		"a member revokes nobody's": {
 			as: "mia", send: "DELETE " + tokensOfAcme + "/{bob.token}", status: 403,
 		},
-		"a program revokes no administrative one": {
-			as: "robot", send: "DELETE " + tokensOfAcme + "/{robot.token}", status: 403,
+		"a program revokes no other administrative one": {
+			given: hasToken("ann", "droid", "administrative"), as: "robot", send: "DELETE " + tokensOfAcme + "/{droid.token}", status: 403,
+		},
+		"a program revokes itself": {
+			as: "robot", send: "DELETE " + tokensOfAcme + "/{robot.token}", status: 200, then: []string{"token.revoked"},
 		},
 		"an auditor revokes none": {
 			as: "ada", send: "DELETE " + tokensOfAcme + "/{ada.token}", status: 403,
@@ -162,8 +165,11 @@ func TestTokenOpensUntilRevoked(t *testing.T) {
 	if got := w.send("laptop", "GET /api/v1/whoami", ""); got.status != 401 {
 		t.Errorf("a revoked token gets %d, want 401", got.status)
 	}
-	if got := w.send("ann", "POST /api/v1/check", `{"token":"{laptop.secret}"}`); got.body != `{"active":false}`+"\n" {
+	if got := w.send("ann", "POST /api/v1/check", `{"token":"{laptop.secret}"}`); w.pretty(got.body) != w.pretty(`{"active":false,"reason":"revoked","token":"{laptop.token}"}`) {
 		t.Errorf("a revoked token is checked as %s", got.body)
+	}
+	if got := w.send("zed", "POST /api/v1/check", `{"token":"{laptop.secret}"}`); got.body != `{"active":false}`+"\n" {
+		t.Errorf("a revoked token of another organization is checked as %s", got.body)
 	}
 }
 
@@ -185,6 +191,7 @@ func TestTokenOpensUntilItExpires(t *testing.T) {
 // Every token is on one page, whatever is added to the list meanwhile.
 func TestTokenPages(t *testing.T) {
 	w := newWorld(t)
+	w.makeRoom("ann", "acme")
 	for i := range 7 {
 		w.made("mia", "POST "+tokensOfAcme, fmt.Sprintf(`{"name":"token %d","kind":"personal"}`, i))
 	}

@@ -255,6 +255,12 @@ func (w *world) organize(alias, owner string) {
 	w.names[owner+".token"], w.names[owner+".secret"] = made["token_id"].(string), made["token"].(string)
 }
 
+// makeRoom lets everybody in an organization have any number of tokens.
+func (w *world) makeRoom(as, org string) {
+	w.Helper()
+	does(as, "PATCH /api/v1/organizations/"+org+"/policy", `{"kinds":{"personal":{"per_holder":0}}}`)(w)
+}
+
 // made is what a request has made.
 func (w *world) made(as, send, body string) map[string]any {
 	w.Helper()
@@ -337,8 +343,8 @@ func (w *world) filled(text string) string {
 }
 
 var (
-	mintedSecret = regexp.MustCompile(`jtn_(?:pat|adm)_[0-9a-z]{16}[0-9A-Za-z]{42}`)
-	anID         = regexp.MustCompile(`\b(jtn_pat_|jtn_adm_)?[0-9a-hjkmnp-tv-z]{16}\b`)
+	mintedSecret = regexp.MustCompile(`jtn_(?:pat|adm|svc)_[0-9a-z]{16}[0-9A-Za-z]{42}`)
+	anID         = regexp.MustCompile(`\b(jtn_pat_|jtn_adm_|jtn_svc_)?[0-9a-hjkmnp-tv-z]{16}\b`)
 )
 
 // proper is the part of a secret that nobody else may know.
@@ -420,12 +426,12 @@ func (w *world) since(after domain.Position) (kinds []string) {
 
 // pretty is a body in which everything that is random has a name.
 func (w *world) pretty(body string) string {
+	body = mintedSecret.ReplaceAllString(body, "{secret}")
 	for _, name := range slices.Sorted(maps.Keys(w.names)) {
 		if strings.Contains(name, ".") {
 			body = strings.ReplaceAll(body, w.names[name], "{"+name+"}")
 		}
 	}
-	body = mintedSecret.ReplaceAllString(body, "{secret}")
 	body = anID.ReplaceAllString(body, "$1{id}")
 	var indented bytes.Buffer
 	if json.Indent(&indented, []byte(body), "", "  ") != nil {

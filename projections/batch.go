@@ -59,12 +59,14 @@ func (b batch) event(m domain.Meta, e domain.Event) error {
 	switch e := e.(type) {
 	case domain.AccountRegistered:
 		return b.accountRegistered(m, e)
-	case domain.OperatorNamed, domain.OperatorDismissed:
-		return nil // the model has them
+	case domain.AccountDeleted:
+		return b.accountDeleted(m, e)
 	case domain.OrganizationCreated:
 		return b.organizationCreated(m, e)
 	case domain.OrganizationRenamed:
 		return b.organizationRenamed(m, e)
+	case domain.OrganizationDeleted:
+		return b.organizationDeleted(m, e)
 	case domain.MemberAdded:
 		return b.memberAdded(m, e)
 	case domain.MemberRoleChanged:
@@ -75,14 +77,63 @@ func (b batch) event(m domain.Meta, e domain.Event) error {
 		return b.memberReinstated(m, e)
 	case domain.MemberRemoved:
 		return b.memberRemoved(m, e)
+	case domain.HolderLimited:
+		return b.holderLimited(m, e)
+	case domain.ServiceAccountCreated:
+		return b.serviceAccountCreated(m, e)
+	case domain.ServiceAccountRenamed:
+		return b.serviceAccountRenamed(m, e)
+	case domain.ServiceAccountDescribed:
+		return b.serviceAccountDescribed(m, e)
+	case domain.ServiceAccountGranted:
+		return b.serviceAccountGranted(m, e)
+	case domain.ServiceAccountSwitched:
+		return b.serviceAccountSwitched(m, e)
+	case domain.ServiceAccountDeleted:
+		return b.serviceAccountDeleted(m, e)
+	case domain.OperatorNamed, domain.OperatorDismissed, domain.PolicyChanged,
+		domain.PermissionDefined, domain.PermissionRetired, domain.RoleCreated, domain.RoleChanged, domain.RoleDeleted,
+		domain.TokenExpiring:
+		return nil // the model has them
+	}
+	return b.tokenEvent(m, e)
+}
+
+// tokenEvent is event for what is about tokens.
+func (b batch) tokenEvent(m domain.Meta, e domain.Event) error {
+	switch e := e.(type) {
 	case domain.TokenIssued:
 		return b.tokenIssued(m, e)
+	case domain.TokenBound:
+		return b.tokenBound(m, e)
+	case domain.TokenUnbound:
+		return b.tokenUnbound(m, e)
 	case domain.TokenRenamed:
 		return b.tokenRenamed(m, e)
 	case domain.TokenDescribed:
 		return b.tokenDescribed(m, e)
+	case domain.TokenExpiryChanged:
+		return b.tokenExpiryChanged(m, e)
+	case domain.TokenRotated:
+		return b.tokenRotated(m, e)
+	case domain.TokenReused:
+		return b.tokenReused(m, e)
+	case domain.OverlapEnded:
+		return b.overlapEnded(m, e)
 	case domain.TokenRevoked:
-		return b.tokenRevoked(m, e)
+		return b.end(m, e.Token, ByRevocation, e.Reason)
+	case domain.TokensRevoked:
+		return b.tokensRevoked(m, e)
+	case domain.TokenBurned:
+		return b.end(m, e.Token, ByBurn, e.Reason)
+	case domain.ApprovalRequested:
+		return b.approvalRequested(m, e)
+	case domain.ApprovalGiven:
+		return b.approvalGiven(m, e)
+	case domain.ApprovalRefused:
+		return b.end(m, e.Token, ByRefusal, e.Reason)
+	case domain.ApprovalLapsed:
+		return b.end(m, e.Token, ByLapse, "")
 	}
 	return errors.New("the views do not know this kind of event")
 }

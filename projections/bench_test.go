@@ -36,7 +36,7 @@ func BenchmarkFollow(b *testing.B) {
 			w := newWorld(b)
 			v := viewsOf(w, url(b))
 			for b.Loop() {
-				c, _ := issuing(domain.Personal, domain.RandomID().String())
+				c, _ := issuing(domain.Administrative, domain.RandomID().String())
 				if err := v.Wait(b.Context(), w.do(w.owner.actor, c).Position); err != nil {
 					b.Fatal(err)
 				}
@@ -52,7 +52,7 @@ func BenchmarkCheck(b *testing.B) {
 	secret := w.owner.secret.Reveal()
 	b.ReportAllocs()
 	for b.Loop() {
-		if found, err := w.model.Check(secret); err != nil || !found.Active() {
+		if found, err := w.model.Check(secret, Use{}); err != nil || !found.Active() {
 			b.Fatal(found.Reason, err)
 		}
 	}

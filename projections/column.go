@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding"
+	"encoding/json"
 	"fmt"
 	"math"
 
@@ -101,6 +102,27 @@ func (t text) Scan(column any) error {
 		return err
 	}
 	return t.into.UnmarshalText([]byte(s.String))
+}
+
+// document reads a column of JSON; an empty one leaves it alone.
+type document struct{ into any }
+
+// Scan implements sql.Scanner.
+func (d document) Scan(column any) error {
+	var s sql.NullString
+	if err := s.Scan(column); err != nil || s.String == "" {
+		return err
+	}
+	return json.Unmarshal([]byte(s.String), d.into)
+}
+
+// written is the way back.
+func written(from interface{ IsZero() bool }) (string, error) {
+	if from.IsZero() {
+		return "", nil
+	}
+	text, err := json.Marshal(from)
+	return string(text), err
 }
 
 // hash reads a column of 32 bytes; one that is not there is no hash.

@@ -13,7 +13,8 @@ type CommitRow struct {
 	Chain  domain.Hash     // of the whole log up to here
 	Data   []byte          // its bytes
 	Number domain.Position // of the actor's account
-	Email  string
+	Email  string          // of a person
+	Name   string          // of a service account
 }
 
 // stored is a row of the second copy.
@@ -21,14 +22,15 @@ type stored struct {
 	eventstore.Record
 	number domain.Position
 	email  string
+	name   string
 }
 
 func (r *stored) fields() []any {
-	return []any{&r.Position, &r.Boundary, text{&r.ID}, &r.Data, hash{&r.Chain}, &r.number, &r.email}
+	return []any{&r.Position, &r.Boundary, text{&r.ID}, &r.Data, hash{&r.Chain}, &r.number, &r.email, &r.name}
 }
 
 const selectCommits = `
-SELECT c.position, c.boundary, c.id, c.data, c.chain, COALESCE(a.number, 0), COALESCE(a.email, '')
+SELECT c.position, c.boundary, c.id, c.data, c.chain, COALESCE(a.number, 0), COALESCE(a.email, ''), COALESCE(a.name, '')
 FROM commits c
 LEFT JOIN accounts a ON a.id = c.account
 `
@@ -88,7 +90,7 @@ func (v *Views) commits(ctx context.Context, query string, args ...any) ([]Commi
 // decode is ErrViews if the second copy is not what was written, too.
 func (r stored) decode() (CommitRow, error) {
 	commit, err := eventstore.Decode(r.Record)
-	return CommitRow{commit, r.Chain, r.Data, r.number, r.email}, unavailable(err)
+	return CommitRow{commit, r.Chain, r.Data, r.number, r.email, r.name}, unavailable(err)
 }
 
 const (

@@ -20,6 +20,12 @@
 //   - The Model does not need SQL once it runs: when the database is away,
 //     commands and checks go on, and lists say that they can't be given.
 //
+// How tokens are used is counted in memory and told to the other nodes through a
+// stream of its own (Model.Report), which every node's Model and tables follow
+// (Views.FollowUsage). It is no history: a rebuild keeps it, since the log does not
+// have it, and a node that dies takes what it has counted since its last report
+// with it. A check is never kept waiting by it, and using a token never changes it.
+//
 // Words: model (the view in memory), tenant (an organization in the model), views
 // (the tables), checkpoint (the head up to which the tables are), batch (commits
 // that are written in one transaction), rebuild (forget the tables, read the log).

@@ -34,7 +34,28 @@ func (m *Model) Execute(ctx context.Context, meta domain.Meta, command domain.Or
 	if t == nil {
 		return Outcome{}, domain.Refuse(domain.ErrNotFound, "there is no such organization", "check its alias or number")
 	}
-	return execute(ctx, m, t, meta, command.Decide)
+	return execute(ctx, m, t.boundary, meta, inOrganization(command))
+}
+
+// Try is what Execute would do as things stand: the events, or the refusal. It
+// stores nothing, and so it takes no turn.
+func (m *Model) Try(meta domain.Meta, command domain.OrganizationCommand) ([]domain.Event, error) {
+	t := m.tenant(meta.Organization)
+	if t == nil {
+		return nil, domain.Refuse(domain.ErrNotFound, "there is no such organization", "check its alias or number")
+	}
+	outcome, _, err := t.decide(m, m.occasion(meta), inOrganization(command))
+	return outcome.Events, err
+}
+
+// inOrganization decides a command unless its organization was deleted.
+func inOrganization(command domain.OrganizationCommand) func(*domain.Organization, domain.Meta) ([]domain.Event, error) {
+	return func(o *domain.Organization, meta domain.Meta) ([]domain.Event, error) {
+		if o.Deleted != 0 {
+			return nil, domain.Refuse(domain.ErrNotFound, "there is no such organization", "check its alias or number")
+		}
+		return command.Decide(o, meta)
+	}
 }
 
 // ExecuteDirectory is Execute for what is above organizations. meta.Organization
@@ -58,7 +79,7 @@ func execute[State any](ctx context.Context, m *Model, b *boundary[State], meta 
 	// this one, which holds something else.
 	meta.Command = domain.RandomCommandID()
 	for try := 1; ; try++ {
-		outcome, after, err := b.decide(m, meta, decide)
+		outcome, after, err := b.decide(m, m.occasion(meta), decide)
 		if err != nil || outcome.Replayed || len(outcome.Events) == 0 {
 			return outcome, err
 		}

@@ -178,6 +178,10 @@ func gather(batch []pending, coming <-chan pending) []pending {
 // insist repeats what fails because the database is away. Meanwhile whoever
 // waits for the views is told.
 func (f *follower) insist(ctx context.Context, do func(context.Context) error) error {
+	return insist(ctx, do, func(err error) { f.following.fail(fmt.Errorf("%w: %w", ErrBehind, err)) })
+}
+
+func insist(ctx context.Context, do func(context.Context) error, failed func(error)) error {
 	wait := firstPause
 	for {
 		limited, cancel := context.WithTimeout(ctx, batchPatience)
@@ -189,7 +193,7 @@ func (f *follower) insist(ctx context.Context, do func(context.Context) error) e
 		if !away(err) {
 			return err
 		}
-		f.following.fail(fmt.Errorf("%w: %w", ErrBehind, err))
+		failed(err)
 		if err := pause(ctx, &wait); err != nil {
 			return err
 		}

@@ -15,7 +15,8 @@ type MemberRow struct {
 	Email        string
 	Role         domain.Role
 	Suspended    bool
-	Reason       string // of the suspension
+	Reason       string       // of the suspension
+	Limit        domain.Limit // for all their tokens together; zero: as the organization has it
 	Added        domain.Instant
 	Changed      domain.Position
 }
@@ -23,12 +24,14 @@ type MemberRow struct {
 func (r *MemberRow) fields() []any {
 	return []any{
 		text{&r.Organization}, text{&r.Account}, &r.Number, &r.Email,
-		text{&r.Role}, &r.Suspended, &r.Reason, &r.Added, &r.Changed,
+		&r.Role, &r.Suspended, &r.Reason,
+		&r.Limit.Requests, &r.Limit.Window, &r.Added, &r.Changed,
 	}
 }
 
 const selectMembers = `
-SELECT m.organization, m.account, m.number, a.email, m.role, m.suspended, m.reason, m.added, m.changed
+SELECT m.organization, m.account, m.number, a.email, m.role, m.suspended, m.reason,
+	m.limit_requests, m.limit_window, m.added, m.changed
 FROM members m
 JOIN accounts a ON a.id = m.account
 `
@@ -53,13 +56,13 @@ func (v *Views) Member(ctx context.Context, org domain.OrganizationID, id domain
 }
 
 const insertMember = `
-INSERT INTO members (organization, account, number, role, suspended, reason, added, changed)
-SELECT CAST(? AS TEXT), id, number, CAST(? AS TEXT), FALSE, '', CAST(? AS BIGINT), CAST(? AS BIGINT)
+INSERT INTO members (organization, account, number, role, suspended, reason, limit_requests, limit_window, added, changed)
+SELECT CAST(? AS TEXT), id, number, CAST(? AS TEXT), FALSE, '', 0, 0, CAST(? AS BIGINT), CAST(? AS BIGINT)
 FROM accounts
 WHERE id = ?`
 
 func (b batch) memberAdded(m domain.Meta, e domain.MemberAdded) error {
-	return b.change(insertMember, m.Organization, e.Role, m.Time, m.Position, e.Account)
+	return b.change(insertMember, m.Organization, string(e.Role), m.Time, m.Position, e.Account)
 }
 
 const setRole = `
@@ -67,7 +70,7 @@ UPDATE members SET role = ?, changed = ?
 WHERE organization = ? AND account = ?`
 
 func (b batch) memberRoleChanged(m domain.Meta, e domain.MemberRoleChanged) error {
-	return b.change(setRole, e.Role, m.Position, m.Organization, e.Account)
+	return b.change(setRole, string(e.Role), m.Position, m.Organization, e.Account)
 }
 
 const setSuspended = `
@@ -81,6 +84,10 @@ func (b batch) memberSuspended(m domain.Meta, e domain.MemberSuspended) error {
 func (b batch) memberReinstated(m domain.Meta, e domain.MemberReinstated) error {
 	return b.change(setSuspended, false, "", m.Position, m.Organization, e.Account)
 }
+
+const limitMember = `
+UPDATE members SET limit_requests = ?, limit_window = ?, changed = ?
+WHERE organization = ? AND account = ?`
 
 const deleteMember = `
 DELETE FROM members

@@ -21,10 +21,16 @@ type Model struct {
 
 	directory *boundary[*domain.Directory]
 
-	mu      sync.RWMutex // guards the three maps; nothing else is locked while it is held
-	tenants []*tenant
-	places  map[domain.OrganizationID]uint32 // in tenants
-	tokens  map[domain.TokenID]spot          // no pointers, see package domain
+	tenants atomic.Pointer[[]*tenant] // by their places; written while mu is held
+	tokens  index                     // written while mu is held
+
+	mu     sync.RWMutex                     // guards what follows; nothing else is locked while it is held
+	places map[domain.OrganizationID]uint32 // in tenants
+	people map[domain.AccountID]*person
+
+	counters counters
+	uses     uses
+	suspects chan suspect
 
 	following progress
 	own       sync.Map      // domain.Position → domain.Hash: executed here, not followed yet
@@ -37,11 +43,20 @@ type Model struct {
 // half a history would bring revoked tokens back.
 var ErrLoading = errors.New("the log is still being read")
 
-// spot is where a token is: its tenant's place, and its own inside.
-type spot struct{ tenant, token uint32 }
+// tenant is an organization in the model, with what stands beside its state, for
+// each holder and each token in their places.
+type tenant struct {
+	*boundary[*domain.Organization]
+	people []*person
+	marks  marks
+}
 
-// tenant is an organization in the model.
-type tenant = boundary[*domain.Organization]
+// person is an account as those see it who check its tokens.
+type person struct {
+	domain.Account
+	id   domain.AccountID
+	gone atomic.Bool // the account was deleted
+}
 
 // NewModel is an empty model of the store's log. now is time.Now but in tests.
 func NewModel(store eventstore.Store, now func() time.Time) *Model {
@@ -50,10 +65,13 @@ func NewModel(store eventstore.Store, now func() time.Time) *Model {
 		now:       now,
 		directory: newBoundary(domain.DirectoryBoundary, domain.NewDirectory()),
 		places:    map[domain.OrganizationID]uint32{},
-		tokens:    map[domain.TokenID]spot{},
+		people:    map[domain.AccountID]*person{},
+		suspects:  make(chan suspect, manySuspects),
+		uses:      uses{early: make(chan struct{}, 1)},
 		loaded:    make(chan struct{}),
 		stopped:   make(chan struct{}),
 	}
+	m.tenants.Store(new([]*tenant))
 	m.refuse(ErrLoading)
 	return m
 }
@@ -179,6 +197,7 @@ func (m *Model) apply(c domain.Commit, sum domain.Hash) error {
 	if c.Boundary == domain.DirectoryBoundary {
 		return m.directory.take(c, sum, func(d *domain.Directory) {
 			d.Evolve(c)
+			m.meet(c)
 			m.begin(c)
 		})
 	}
@@ -188,8 +207,24 @@ func (m *Model) apply(c domain.Commit, sum domain.Hash) error {
 	}
 	return t.take(c, sum, func(o *domain.Organization) {
 		o.Evolve(c)
-		m.index(c, o)
+		m.index(c, t, o)
 	})
+}
+
+// meet keeps the people that a commit of the directory is about.
+func (m *Model) meet(c domain.Commit) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range c.Events {
+		switch e := e.(type) {
+		case domain.AccountRegistered:
+			m.people[e.Account] = &person{Account: domain.Account{Number: c.Position, Email: e.Email}, id: e.Account}
+		case domain.AccountDeleted:
+			if p := m.people[e.Account]; p != nil {
+				p.gone.Store(true)
+			}
+		}
+	}
 }
 
 // begin makes the tenant of an organization that a commit of the directory creates.
@@ -199,38 +234,66 @@ func (m *Model) begin(c domain.Commit) {
 	}
 	o := domain.NewOrganization(c.Organization)
 	o.Evolve(c)
+	t := &tenant{boundary: newBoundary(o.ID.Boundary(), o)}
+	t.mu.Lock() // until all of it is there: whoever goes through all tenants finds it
+	defer t.mu.Unlock()
 	m.mu.Lock()
-	m.places[o.ID] = uint32(len(m.tenants))
-	m.tenants = append(m.tenants, newBoundary(o.ID.Boundary(), o))
+	all := *m.tenants.Load()
+	m.places[o.ID] = uint32(len(all))
+	all = append(all, t) // behind what others see of it
+	m.tenants.Store(&all)
 	m.mu.Unlock()
-	m.index(c, o)
+	m.index(c, t, o)
 }
 
-// index remembers where the tokens are that a commit has issued.
-func (m *Model) index(c domain.Commit, o *domain.Organization) {
-	if !slices.ContainsFunc(c.Events, isIssue) {
+// index remembers where the tokens are that a commit has issued, and who the
+// members are that it has added.
+func (m *Model) index(c domain.Commit, t *tenant, o *domain.Organization) {
+	if !slices.ContainsFunc(c.Events, isPlaced) {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	tenant := m.places[c.Organization]
 	for _, e := range c.Events {
-		if issued, ok := e.(domain.TokenIssued); ok {
-			at, _ := o.Tokens.Place(issued.Token)
-			m.tokens[issued.Token] = spot{tenant, at}
+		switch e := e.(type) {
+		case domain.TokenIssued:
+			at, _ := o.Tokens.Place(e.Token)
+			m.tokens.put(spot{e.Token, tenant, at})
+			t.marks = t.marks.upTo(at)
+		case domain.MemberAdded:
+			seat, _ := o.Seat(e.Account)
+			t.people = upTo(t.people, seat)
+			t.people[seat] = m.people[e.Account]
 		}
 	}
 }
 
+// upTo is a slice that reaches to a place.
+func upTo[T any](s []T, place uint32) []T {
+	for int(place) >= len(s) {
+		var none T
+		s = append(s, none)
+	}
+	return s
+}
+
 func isCreation(e domain.Event) bool { _, ok := e.(domain.OrganizationCreated); return ok }
 
-func isIssue(e domain.Event) bool { _, ok := e.(domain.TokenIssued); return ok }
+// isPlaced reports whether an event makes something that the model keeps a place of.
+func isPlaced(e domain.Event) bool {
+	switch e.(type) {
+	case domain.TokenIssued, domain.MemberAdded:
+		return true
+	}
+	return false
+}
 
 func (m *Model) tenant(id domain.OrganizationID) *tenant {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if place, known := m.places[id]; known {
-		return m.tenants[place]
+		return (*m.tenants.Load())[place]
 	}
 	return nil
 }
@@ -261,8 +324,18 @@ func (m *Model) Founded() bool {
 	return m.directory.last != 0
 }
 
-// Find is the organization of an alias or a number, as paths name it.
+// Find is the organization of an alias or a number, as paths name it. One that was
+// deleted is not found any more.
 func (m *Model) Find(name string) (domain.OrganizationID, bool) {
+	id, known := m.listed(name)
+	if !known {
+		return id, false
+	}
+	err := m.read(id, func(o *domain.Organization) error { return nil })
+	return id, err == nil
+}
+
+func (m *Model) listed(name string) (domain.OrganizationID, bool) {
 	m.directory.mu.RLock()
 	defer m.directory.mu.RUnlock()
 	if id, known := m.directory.state.Aliases[name]; known {
@@ -321,27 +394,81 @@ func (m *Model) AllowsOperator(a domain.Actor) error {
 // token they show belongs to, as long as it is live and theirs. None: zero.
 func (m *Model) home(a domain.Actor) domain.OrganizationID {
 	t, _ := m.tenantOf(a.Token)
-	if t == nil {
+	if t == nil || m.gone(a) {
 		return domain.OrganizationID{}
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if t.state.Rights(a, domain.At(m.now())) == 0 {
+	// Where the request comes from is for the door to judge: it has seen it.
+	ask := domain.Ask{Now: domain.At(m.now())}
+	ask.Used = ask.Now
+	v := t.state.Standing(a.Token, &ask)
+	if !v.Active() && v.Reason != domain.ReasonNetwork || v.Actor() != a {
 		return domain.OrganizationID{}
 	}
 	return t.state.ID
 }
 
-// Allows refuses the actor who lacks the permission in the organization now. An
+// gone reports whether the actor's account was deleted.
+func (m *Model) gone(a domain.Actor) bool {
+	if a.Kind != domain.ActorMember {
+		return false
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	p := m.people[a.Account]
+	return p != nil && p.gone.Load()
+}
+
+// occasion adds to meta what only the model knows of its actor at this moment.
+func (m *Model) occasion(meta domain.Meta) domain.Meta {
+	if meta.Time == 0 {
+		meta.Time = domain.At(m.now())
+	}
+	meta.Gone, meta.Pass = m.gone(meta.Actor), nil
+	home, at := m.tenantOf(meta.Actor.Token)
+	if home == nil || home.name == meta.Organization.Boundary() {
+		return meta
+	}
+	home.mu.RLock()
+	defer home.mu.RUnlock()
+	ask := domain.Ask{Now: meta.Time, Used: home.used(at), Address: meta.From()}
+	v := home.state.Standing(meta.Actor.Token, &ask)
+	if pass, follows := home.state.Pass(&v); follows {
+		meta.Pass = &pass
+	}
+	return meta
+}
+
+// Allows refuses the actor who lacks the permission in their organization now. An
 // organization that does not exist is not found.
-func (m *Model) Allows(org domain.OrganizationID, a domain.Actor, p domain.Permission) error {
-	return m.read(org, func(o *domain.Organization) error { return o.Allows(a, p, domain.At(m.now())) })
+func (m *Model) Allows(meta domain.Meta, p domain.Permission) error {
+	meta = m.occasion(meta)
+	return m.read(meta.Organization, func(o *domain.Organization) error { return o.Allows(meta, p) })
+}
+
+// AllowsWhileOff is Allows as if tokens were not switched off.
+func (m *Model) AllowsWhileOff(meta domain.Meta, p domain.Permission) error {
+	meta = m.occasion(meta)
+	return m.read(meta.Organization, func(o *domain.Organization) error { return o.AllowsWhileOff(meta, p) })
 }
 
 // Member is a member as the model knows them.
 func (m *Model) Member(org domain.OrganizationID, id domain.AccountID) (member domain.Member, known bool) {
-	_ = m.read(org, func(o *domain.Organization) error { member, known = o.Members[id]; return nil })
+	_ = m.read(org, func(o *domain.Organization) error { member, known = o.Member(id); return nil })
 	return member, known
+}
+
+// ServiceAccount is a service account as the model knows it.
+func (m *Model) ServiceAccount(org domain.OrganizationID, id domain.AccountID) (s domain.ServiceAccount, known bool) {
+	_ = m.read(org, func(o *domain.Organization) error { s, known = o.ServiceAccount(id); return nil })
+	return s, known
+}
+
+// ServiceAccountNumbered is the service account of an organization that has a number.
+func (m *Model) ServiceAccountNumbered(org domain.OrganizationID, number domain.Position) (id domain.AccountID, known bool) {
+	_ = m.read(org, func(o *domain.Organization) error { id, known = o.ServiceAccountNumbered(number); return nil })
+	return id, known
 }
 
 // Token is a token as the model knows it: without what people call it.
@@ -354,9 +481,9 @@ func (m *Model) Token(org domain.OrganizationID, id domain.TokenID) (t domain.To
 // all of them: it is for the few who have no id.
 func (m *Model) TokenNumbered(org domain.OrganizationID, number domain.Position) (id domain.TokenID, known bool) {
 	_ = m.read(org, func(o *domain.Organization) error {
-		for candidate, t := range o.Tokens.All() {
+		for t := range o.Tokens.All() {
 			if t.Number == number {
-				id, known = candidate, true
+				id, known = t.ID, true
 				break
 			}
 		}
@@ -384,7 +511,115 @@ func (m *Model) Profile(org domain.OrganizationID) (p Profile, known bool) {
 	return p, err == nil
 }
 
-// read lets do see an organization. What do sees must not leave it.
+// Policy is what an organization demands, and the commit that changed it last.
+func (m *Model) Policy(org domain.OrganizationID) (p domain.Policy, changed domain.Position) {
+	_ = m.read(org, func(o *domain.Organization) error { p, changed = o.Policy, o.PolicyChanged; return nil })
+	return p, changed
+}
+
+// Roles are the roles of an organization, each with the names of what it allows now.
+func (m *Model) Roles(org domain.OrganizationID) (roles []Role) {
+	_ = m.read(org, func(o *domain.Organization) error {
+		for _, r := range o.Roles() {
+			roles = append(roles, Role{r, o.Names(r.Permissions)})
+		}
+		return nil
+	})
+	return roles
+}
+
+// Role is a role with the names of what it allows now.
+type Role struct {
+	domain.RoleDefinition
+	Allows []string
+}
+
+// Permissions are what there is to be allowed in an organization.
+func (m *Model) Permissions(org domain.OrganizationID) (all []domain.Definition) {
+	_ = m.read(org, func(o *domain.Organization) error { all = o.Definitions(); return nil })
+	return all
+}
+
+// Names are the names of permissions in an organization.
+func (m *Model) Names(org domain.OrganizationID, set domain.Permissions) (names []string) {
+	_ = m.read(org, func(o *domain.Organization) error { names = o.Names(set); return nil })
+	return names
+}
+
+// Standing is how a token stands, for those who look at it and do not show it.
+func (m *Model) Standing(org domain.OrganizationID, id domain.TokenID) (s domain.Standing, known bool) {
+	t, at := m.tenantOf(id)
+	if t == nil || t.name != org.Boundary() {
+		return s, false
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	now := domain.At(m.now())
+	s = t.state.Describe(id, &domain.Ask{Now: now, Used: t.used(at)})
+	if p := t.holder(&s.Verdict); p != nil {
+		p.judge(&s.Verdict)
+	}
+	return s, true
+}
+
+// Blocked is a token that a policy would block, and why.
+type Blocked struct {
+	ID     domain.TokenID
+	Reason domain.Reason
+	Used   domain.Instant // when it was last used, as far as it is known here
+}
+
+// Blocks are the tokens that a policy would block and that are not blocked now.
+func (m *Model) Blocks(org domain.OrganizationID, p domain.Policy) (blocked []Blocked, err error) {
+	t := m.tenant(org)
+	err = m.read(org, func(o *domain.Organization) error {
+		if err := p.Check(o); err != nil {
+			return err
+		}
+		o.Blocks(p, domain.At(m.now()), t.used, func(id domain.TokenID, why domain.Reason) {
+			at, _ := o.Tokens.Place(id)
+			blocked = append(blocked, Blocked{id, why, t.used(at)})
+		})
+		return nil
+	})
+	return blocked, err
+}
+
+// Approvals are the tokens of an organization that wait for somebody to decide.
+func (m *Model) Approvals(org domain.OrganizationID) (waiting []domain.Pending) {
+	_ = m.read(org, func(o *domain.Organization) error { waiting = o.Waiting(domain.At(m.now())); return nil })
+	return waiting
+}
+
+// OwnedAlone is the alias of an organization that an account is the only owner of.
+func (m *Model) OwnedAlone(account domain.AccountID) (alias string) {
+	for _, t := range m.all() {
+		t.mu.RLock()
+		if t.state.OwnedAlone(account) {
+			alias = t.state.Alias
+		}
+		t.mu.RUnlock()
+	}
+	return alias
+}
+
+// Operated reports whether operators of the platform operate from an organization.
+func (m *Model) Operated(org domain.OrganizationID) bool {
+	m.directory.mu.RLock()
+	defer m.directory.mu.RUnlock()
+	for _, from := range m.directory.state.Operators {
+		if from == org {
+			return true
+		}
+	}
+	return false
+}
+
+// all are the tenants there are.
+func (m *Model) all() []*tenant { return *m.tenants.Load() }
+
+// read lets do see an organization. What do sees must not leave it. One that was
+// deleted is not found.
 func (m *Model) read(org domain.OrganizationID, do func(*domain.Organization) error) error {
 	t := m.tenant(org)
 	if t == nil {
@@ -392,5 +627,8 @@ func (m *Model) read(org domain.OrganizationID, do func(*domain.Organization) er
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
+	if t.state.Deleted != 0 {
+		return domain.Refuse(domain.ErrNotFound, "there is no such organization", "check its alias or number")
+	}
 	return do(t.state)
 }

@@ -57,3 +57,24 @@ WHERE id = ?`
 func (b batch) organizationRenamed(m domain.Meta, e domain.OrganizationRenamed) error {
 	return b.change(renameOrganization, e.Name, m.Position, m.Organization)
 }
+
+// What an organization had is shown to nobody any more. Its commits stay, and its
+// alias is taken for ever: the directory remembers it.
+var deleteOrganization = []string{`
+DELETE FROM tokens WHERE organization = ?`, `
+DELETE FROM service_accounts WHERE organization = ?`, `
+DELETE FROM members WHERE organization = ?`,
+}
+
+const unlistOrganization = `
+DELETE FROM organizations
+WHERE id = ?`
+
+func (b batch) organizationDeleted(m domain.Meta, _ domain.OrganizationDeleted) error {
+	for _, query := range deleteOrganization {
+		if _, err := b.exec(query, m.Organization); err != nil {
+			return err
+		}
+	}
+	return b.change(unlistOrganization, m.Organization)
+}

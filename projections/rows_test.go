@@ -16,10 +16,10 @@ import (
 // say afterwards what the rows should be.
 type history struct {
 	*world
-	bob, eve            person // eve is suspended
+	bob, eve            somebody // eve is suspended
 	laptop, robot, gone domain.TokenID
 	neighbour           domain.OrganizationID
-	theirs              person
+	theirs              somebody
 	at                  map[string]domain.Position
 	time                map[string]domain.Instant
 }
@@ -113,9 +113,9 @@ func TestOrganizationRows(t *testing.T) {
 
 func TestMemberRows(t *testing.T) {
 	asked(t, func(t *testing.T, h *history, v *Views) {
-		owner := MemberRow{h.org, h.owner.id, 1, "owner@example.org", domain.Owner, false, "", h.time["founded"], 1}
-		bob := MemberRow{h.org, h.bob.id, h.at["bob"] - 1, "Bob@Example.org", domain.Admin, false, "", h.time["bob"], h.at["bob promoted"]}
-		eve := MemberRow{h.org, h.eve.id, h.at["eve"] - 1, "eve@example.org", domain.Auditor, true, "looked at too much", h.time["eve"], h.at["eve suspended"]}
+		owner := MemberRow{h.org, h.owner.id, 1, "owner@example.org", domain.Owner, false, "", domain.Limit{}, h.time["founded"], 1}
+		bob := MemberRow{h.org, h.bob.id, h.at["bob"] - 1, "Bob@Example.org", domain.Admin, false, "", domain.Limit{}, h.time["bob"], h.at["bob promoted"]}
+		eve := MemberRow{h.org, h.eve.id, h.at["eve"] - 1, "eve@example.org", domain.Auditor, true, "looked at too much", domain.Limit{}, h.time["eve"], h.at["eve suspended"]}
 
 		got, err := v.Members(t.Context(), h.org, Page{})
 		fails(t, "members", err, nil)
@@ -134,8 +134,8 @@ func TestMemberRows(t *testing.T) {
 
 func TestTokenRows(t *testing.T) {
 	asked(t, func(t *testing.T, h *history, v *Views) {
-		owner := Author{h.owner.actor, 1, "owner@example.org"}
-		bob := Author{h.bob.actor, h.at["bob"] - 1, "Bob@Example.org"}
+		owner := Author{h.owner.actor, 1, "owner@example.org", ""}
+		bob := Author{h.bob.actor, h.at["bob"] - 1, "Bob@Example.org", ""}
 		year := func(what string) domain.Instant { return domain.At(h.time[what].Time().AddDate(1, 0, 0)) }
 
 		for what, want := range map[string]TokenRow{
@@ -152,7 +152,7 @@ func TestTokenRows(t *testing.T) {
 				ID: h.gone, Number: h.at["gone"], Kind: domain.Personal, Name: "gone",
 				Holder: h.owner.id, HolderNumber: 1, HolderEmail: owner.Email,
 				Issued: h.time["gone"], IssuedBy: owner, Expires: year("gone"),
-				Revoked: h.time["gone revoked"], RevokedBy: Author{Actor: domain.Actor{Kind: domain.ActorToken, Token: h.robot}}, Reason: "leaked",
+				Revoked: h.time["gone revoked"], RevokedBy: Author{Actor: domain.Actor{Kind: domain.ActorToken, Token: h.robot}}, Ended: ByRevocation, Reason: "leaked",
 				Changed: h.at["gone revoked"],
 			},
 			"first": { // of the owner: the service itself made it
@@ -166,7 +166,7 @@ func TestTokenRows(t *testing.T) {
 				Issued: h.time["eve"], IssuedBy: owner, Expires: year("eve"), Changed: h.at["eve"],
 			},
 		} {
-			want.Organization = h.org
+			want.Organization, want.Made = h.org, want.Issued
 			got, err := v.Token(t.Context(), h.org, want.ID)
 			fails(t, what, err, nil)
 			same(t, what, got, want)
@@ -286,7 +286,7 @@ func TestCommitRows(t *testing.T) {
 			},
 			Boundary: h.org.Boundary(), Events: []domain.Event{domain.TokenRevoked{Token: h.gone, Reason: "leaked"}},
 		}}
-		ignore := cmpopts.IgnoreFields(CommitRow{}, "Command", "Before", "Chain", "Data")
+		ignore := cmpopts.IgnoreFields(CommitRow{}, "Command", "Pass", "Before", "Chain", "Data")
 		if diff := cmp.Diff(want, got, ignore); diff != "" {
 			t.Errorf("commit: (-want +got)\n%s", diff)
 		}

@@ -26,6 +26,7 @@ var (
 type Views struct {
 	write, read *sqlx.DB
 	following   progress
+	skips       skips
 }
 
 // OpenViews opens the database that a URL names, "sqlite:/path/file.db" or

@@ -28,11 +28,13 @@ type world struct {
 	clock *atomic.Int64
 
 	org   domain.OrganizationID // the first organization
-	owner person                // its owner, and the first operator
+	owner somebody              // its owner, and the first operator
+
+	programs []domain.AccountID // the service accounts that there are or were
 }
 
-// person is somebody who can act.
-type person struct {
+// somebody is somebody who can act.
+type somebody struct {
 	id     domain.AccountID
 	actor  domain.Actor
 	first  domain.TokenID
@@ -103,10 +105,10 @@ func background(t testing.TB, run func(context.Context) error) (end func() error
 	return end
 }
 
-func newPerson() (person, domain.FirstToken) {
+func newSomebody() (somebody, domain.FirstToken) {
 	id := domain.TokenID{ID: domain.RandomID()}
 	secret, _ := domain.NewSecret(domain.Personal, id, rand.Reader)
-	p := person{id: domain.AccountID{ID: domain.RandomID()}, first: id, secret: secret}
+	p := somebody{id: domain.AccountID{ID: domain.RandomID()}, first: id, secret: secret}
 	p.actor = domain.Actor{Kind: domain.ActorMember, Account: p.id, Token: id}
 	return p, domain.FirstToken{Token: id, Hash: secret.Hash()}
 }
@@ -115,20 +117,20 @@ func newOrganizationID() domain.OrganizationID {
 	return domain.OrganizationID{ID: domain.RandomID()}
 }
 
-func (w *world) found(alias, email string) (domain.OrganizationID, person) {
+func (w *world) found(alias, email string) (domain.OrganizationID, somebody) {
 	w.Helper()
-	p, first := newPerson()
+	p, first := newSomebody()
 	id := newOrganizationID()
-	w.above(domain.Actor{Kind: domain.ActorSystem}, id, domain.Found{
+	w.above(system, id, domain.Found{
 		Organization: id, Alias: alias, Name: "The " + alias, Account: p.id, Email: email, First: first,
 	})
 	return id, p
 }
 
 // create makes another organization with an owner of its own.
-func (w *world) create(alias, email string) (domain.OrganizationID, person) {
+func (w *world) create(alias, email string) (domain.OrganizationID, somebody) {
 	w.Helper()
-	p, first := newPerson()
+	p, first := newSomebody()
 	id := newOrganizationID()
 	w.above(w.owner.actor, id, domain.CreateOrganization{
 		Organization: id, Alias: alias, Name: "The " + alias, OwnerEmail: email, Account: p.id, First: first,
@@ -137,9 +139,9 @@ func (w *world) create(alias, email string) (domain.OrganizationID, person) {
 }
 
 // join makes somebody a member of the first organization.
-func (w *world) join(email string, role domain.Role) person {
+func (w *world) join(email string, role domain.Role) somebody {
 	w.Helper()
-	p, first := newPerson()
+	p, first := newSomebody()
 	w.above(w.owner.actor, domain.OrganizationID{}, domain.RegisterAccount{Account: p.id, Email: email})
 	w.do(w.owner.actor, domain.AddMember{Account: p.id, Role: role, First: first})
 	return p
@@ -162,7 +164,9 @@ func (w *world) do(a domain.Actor, c domain.OrganizationCommand) Outcome {
 
 func (w *world) in(org domain.OrganizationID, a domain.Actor, c domain.OrganizationCommand) Outcome {
 	w.Helper()
-	o, err := w.model.Execute(w.Context(), domain.Meta{Actor: a, Organization: org, Request: "r-1", Address: "192.0.2.1"}, c)
+	meta := w.meta(a)
+	meta.Organization = org
+	o, err := w.model.Execute(w.Context(), meta, c)
 	if err != nil {
 		w.Fatalf("%T: %v", c, err)
 	}
@@ -186,6 +190,47 @@ func issuing(kind domain.TokenKind, name string) (domain.IssueToken, domain.Secr
 	return domain.IssueToken{Token: id, Kind: kind, Name: name, Hash: secret.Hash()}, secret
 }
 
+// meta is the occasion of whoever does something in the first organization.
+func (w *world) meta(a domain.Actor) domain.Meta {
+	return domain.Meta{Actor: a, Organization: w.org, Request: "r-1", Address: "192.0.2.1"}
+}
+
+// demand changes the policy of the first organization.
+func (w *world) demand(change func(*domain.Policy)) {
+	w.Helper()
+	w.demandIn(w.org, w.owner.actor, change)
+}
+
+func (w *world) demandIn(org domain.OrganizationID, a domain.Actor, change func(*domain.Policy)) {
+	w.Helper()
+	p, _ := w.model.Policy(org)
+	change(&p)
+	w.in(org, a, domain.UpdatePolicy{Policy: p})
+}
+
+// rotate gives a token a new secret.
+func (w *world) rotate(a domain.Actor, id domain.TokenID, overlap domain.Seconds) domain.Secret {
+	w.Helper()
+	t, _ := w.model.Token(w.org, id)
+	secret, err := domain.NewSecret(t.Kind, id, rand.Reader)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.do(a, domain.RotateToken{Token: id, Hash: secret.Hash(), Overlap: overlap})
+	return secret
+}
+
+// program makes a service account.
+func (w *world) program(name string, grant domain.Grant) domain.AccountID {
+	w.Helper()
+	id := domain.AccountID{ID: domain.RandomID()}
+	w.do(w.owner.actor, domain.CreateServiceAccount{Account: id, Name: name, Grant: grant})
+	w.programs = append(w.programs, id)
+	return id
+}
+
+var system = domain.Actor{Kind: domain.ActorSystem}
+
 func (w *world) last() domain.Position {
 	w.Helper()
 	last, err := w.store.Last(w.Context())
@@ -199,7 +244,7 @@ func (w *world) last() domain.Position {
 func (w *world) grow(commits int) {
 	w.Helper()
 	for i := 0; commits > 0; i++ {
-		id, _ := w.issue(w.owner.actor, domain.Personal, fmt.Sprintf("token %d of %d", i, w.last()))
+		id, _ := w.issue(w.owner.actor, domain.Administrative, fmt.Sprintf("token %d of %d", i, w.last()))
 		if i%3 == 0 {
 			name, description := fmt.Sprintf("renamed %d of %d", i, w.last()), "what for"
 			w.do(w.owner.actor, domain.UpdateToken{Token: id, Name: &name, Description: &description})

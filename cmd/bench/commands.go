@@ -95,9 +95,12 @@ func (c *commandBench) found(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	root, err := c.model.Check(secret.Reveal())
+	root, err := c.model.Check(secret.Reveal(), projections.Use{})
+	if err != nil {
+		return err
+	}
 	c.actor = root.Actor()
-	return err
+	return makeRoom(ctx, c.model, c.org, c.actor)
 }
 
 // execute issues tokens one after the other and answers the bytes of each commit.

@@ -100,7 +100,7 @@ func (b bench) fill(ctx context.Context, model *projections.Model) error {
 	if err != nil {
 		return err
 	}
-	root, err := model.Check(f.Token)
+	root, err := model.Check(f.Token, projections.Use{})
 	if err != nil {
 		return err
 	}
@@ -149,17 +149,28 @@ func (b bench) organization(ctx context.Context, model *projections.Model, root 
 	if err != nil {
 		return err
 	}
-	owner, err := model.Check(secret.Reveal())
+	owner, err := model.Check(secret.Reveal(), projections.Use{})
 	if err != nil {
 		return err
 	}
 	secrets.add(i, secret)
+	if err := makeRoom(ctx, model, org, owner.Actor()); err != nil {
+		return err
+	}
 	for n := 1; n < b.Tokens/b.Organizations; n++ {
 		if err := issue(ctx, model, org, owner.Actor(), i, n, secrets); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// makeRoom lets everybody have any number of tokens.
+func makeRoom(ctx context.Context, model *projections.Model, org domain.OrganizationID, actor domain.Actor) error {
+	policy := domain.UsualPolicy()
+	policy.Personal.PerHolder = 0
+	_, err := model.Execute(ctx, domain.Meta{Organization: org, Actor: actor}, domain.UpdatePolicy{Policy: policy})
+	return err
 }
 
 func issue(ctx context.Context, model *projections.Model, org domain.OrganizationID, actor domain.Actor, organization, n int, secrets *lines) error {

@@ -62,6 +62,11 @@ type client struct {
 	HTTP  *http.Client
 	// Retries is how often a request is sent again that found the service away.
 	Retries int
+	// Stderr is where warnings go.
+	Stderr io.Writer
+
+	warned   bool
+	replayed bool // the last answer was about something that an earlier try had made
 }
 
 // ask runs do with a client, for as long as --timeout allows.
@@ -80,10 +85,14 @@ func (r *remote) client() (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.clientOf(where), nil
+}
+
+func (r *remote) clientOf(where server) *client {
 	return &client{
-		URL: where.URL, Token: where.Token, Retries: 3,
+		URL: where.URL, Token: where.Token, Retries: 3, Stderr: r.program.Stderr,
 		HTTP: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-	}, nil
+	}
 }
 
 // within runs do with a client and the path of the organization.
@@ -115,13 +124,19 @@ const (
 // not nil. What makes something is sent with a key of its own, so that it can be
 // sent again when the answer is lost, and still happens once.
 func (c *client) do(ctx context.Context, method, path string, in, out any) error {
+	return c.doSeen(ctx, method, path, 0, in, out)
+}
+
+// doSeen is do for a change of what was read before: it is refused if the thing has
+// another version by now. Version 0: whatever it is.
+func (c *client) doSeen(ctx context.Context, method, path string, version uint64, in, out any) error {
 	body, err := encodeBody(in)
 	if err != nil {
 		return err
 	}
-	key := rand.Text()
+	q := question{method, path, rand.Text(), version, body}
 	for try, wait := 0, firstRetry; ; try, wait = try+1, 2*wait {
-		err := c.once(ctx, method, path, key, body, out)
+		err := c.once(ctx, q, out)
 		if !again(err) || try == c.Retries {
 			return err
 		}
@@ -143,28 +158,59 @@ func encodeBody(in any) ([]byte, error) {
 // again reports whether the service may answer otherwise in a moment.
 func again(err error) bool {
 	var c coded
-	return errors.As(err, &c) && c.code == exitUnavailable
+	return errors.As(err, &c) && c.code == exitUnavailable && !errors.As(err, new(tooOften))
 }
 
-func (c *client) once(ctx context.Context, method, path, key string, body []byte, out any) error {
-	request, err := http.NewRequestWithContext(ctx, method, c.URL+"/api/v1/"+path, bytes.NewReader(body))
+// tooOften is a refusal that a second try would only make worse.
+type tooOften struct{ error }
+
+// question is a request as it is sent each time.
+type question struct {
+	method, path string
+	key          string // the same for all tries
+	version      uint64 // of what is to be changed, if that matters
+	body         []byte
+}
+
+func (c *client) once(ctx context.Context, q question, out any) error {
+	request, err := http.NewRequestWithContext(ctx, q.method, c.URL+"/api/v1/"+q.path, bytes.NewReader(q.body))
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Authorization", "Bearer "+c.Token)
 	request.Header.Set("User-Agent", "jeton/"+programVersion())
-	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
+	if c.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.Token)
 	}
-	if method == "POST" {
-		request.Header.Set("Idempotency-Key", key)
-	}
+	q.describe(request.Header)
 	response, err := c.HTTP.Do(request)
 	if err != nil {
 		return c.unreachable(err)
 	}
 	defer response.Body.Close()
+	c.warn(response.Header.Get("Jeton-Warning"))
+	c.replayed = response.Header.Get("Idempotency-Replayed") == "true"
 	return c.read(response, out)
+}
+
+func (q question) describe(h http.Header) {
+	if q.body != nil {
+		h.Set("Content-Type", "application/json")
+	}
+	if q.method == "POST" {
+		h.Set("Idempotency-Key", q.key)
+	}
+	if q.version != 0 {
+		h.Set("If-Match", strconv.Quote(strconv.FormatUint(q.version, 10)))
+	}
+}
+
+// warn repeats what the service says about the token that it was shown. It says so
+// in every answer; a command says it once.
+func (c *client) warn(text string) {
+	if text != "" && !c.warned {
+		c.warned = true
+		fmt.Fprintln(c.Stderr, "warning:", text)
+	}
 }
 
 func (c *client) read(response *http.Response, out any) error {
@@ -224,7 +270,18 @@ func problemOf(response *http.Response, data []byte) error {
 	if id := first(p.RequestID, response.Header.Get("X-Request-Id")); id != "" {
 		b.WriteString("\n  request: " + id)
 	}
+	if response.StatusCode == http.StatusTooManyRequests {
+		return coded{tooOften{errors.New(b.String() + waitOf(response))}, exitUnavailable}
+	}
 	return coded{errors.New(b.String()), exitOf(response.StatusCode)}
+}
+
+// waitOf says how long the service wants us to wait.
+func waitOf(response *http.Response) string {
+	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil {
+		return fmt.Sprintf("\n  wait: %d s", seconds)
+	}
+	return ""
 }
 
 func first(texts ...string) string {
@@ -284,9 +341,21 @@ func (c *client) list(ctx context.Context, path string, query url.Values, limit 
 	}
 }
 
+// all reads a list that comes whole: there are few of such things.
+func (c *client) all(ctx context.Context, path string) ([]json.RawMessage, error) {
+	all := page{Items: []json.RawMessage{}}
+	err := c.do(ctx, "GET", path, nil, &all)
+	return all.Items, err
+}
+
 // limitFlag is for lists.
 func limitFlag(cmd *cobra.Command, at *int) {
 	cmd.Flags().IntVar(at, "limit", 0, "how many at most; 0: all")
+}
+
+// reasonFlag is for what the log, and those concerned, should know the reason of.
+func reasonFlag(cmd *cobra.Command, at *string) {
+	cmd.Flags().StringVar(at, "reason", "", "why, for the log")
 }
 
 // withReason adds ?reason= to a path.

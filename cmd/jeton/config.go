@@ -35,6 +35,9 @@ type Config struct {
 
 	TLSCert, TLSKey string
 	TrustedProxies  []netip.Prefix
+	FirstTokens     bool
+	ScanningKeys    string
+	UsageInterval   time.Duration
 	DiskReserve     int64
 	LogLevel        zerolog.Level
 	LogFormat       string
@@ -48,6 +51,8 @@ func defaults() Config {
 		StartTimeout:  30 * time.Second,
 		ShutdownGrace: 20 * time.Second,
 		DiskReserve:   256 << 20,
+		FirstTokens:   true,
+		UsageInterval: time.Minute,
 		LogLevel:      zerolog.InfoLevel,
 		LogFormat:     "auto",
 	}
@@ -93,6 +98,12 @@ func (c *Config) settings() []setting {
 			"key of the certificate in PEM"},
 		{"trusted-proxies", prefixes(&c.TrustedProxies), false, running,
 			"addresses or networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8,127.0.0.1; empty: nobody's"},
+		{"first-tokens", yesno(&c.FirstTokens), false, running,
+			"whether everybody gets a personal token when they become a member, which whoever adds them sees: true or false"},
+		{"scanning-keys", text(&c.ScanningKeys, "FILE"), false, running,
+			"file with the public keys of scanners whose reports of leaked tokens are believed, as GitHub publishes its own; empty: nobody's"},
+		{"usage-interval", duration(&c.UsageInterval), false, running,
+			"how often it is written down how tokens were used, e.g. 1m"},
 		{"disk-reserve", size(&c.DiskReserve), false, running,
 			"not ready when the data directory's disk has less free, e.g. 512MiB or 2GiB; 0: never"},
 		{"start-timeout", duration(&c.StartTimeout), false, all,

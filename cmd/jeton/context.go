@@ -101,11 +101,7 @@ func (c contexts) named(name string) (server, error) {
 // settle finds the address and the token: flags, over variables, over a context.
 // The token of a context is shown to the service of that context only.
 func (r *remote) settle() (server, error) {
-	p := r.program
-	given := server{URL: r.url}
-	if given.URL == "" && r.context == "" {
-		given.URL, _ = p.env("JETON_URL")
-	}
+	given := server{URL: r.givenURL()}
 	token, err := r.givenToken()
 	if err != nil {
 		return given, err
@@ -119,17 +115,11 @@ func (r *remote) settle() (server, error) {
 
 // complete takes from the context what is not given.
 func (r *remote) complete(given server) (server, error) {
-	all, _, err := r.program.readContexts()
+	known, err := r.known()
 	if err != nil {
 		return given, err
 	}
-	known, err := all.named(r.context)
-	if err != nil {
-		return given, err
-	}
-	if given.URL == "" {
-		given.URL = known.URL
-	}
+	given.URL = first(given.URL, known.URL)
 	if given.URL == "" {
 		return given, usage("no address of a service is given\n  next: set JETON_URL and JETON_TOKEN, or see jeton context set --help")
 	}
@@ -143,6 +133,39 @@ func (r *remote) complete(given server) (server, error) {
 		return given, usage("no token for %s is given\n  next: set JETON_TOKEN, or --token-file, or see jeton context set --help", given.URL)
 	}
 	return given, nil
+}
+
+// address finds only where the service is, for what is done without a token.
+func (r *remote) address() (server, error) {
+	where := server{URL: r.givenURL()}
+	if where.URL == "" {
+		known, err := r.known()
+		if err != nil {
+			return where, err
+		}
+		where.URL = known.URL
+	}
+	if where.URL == "" {
+		return where, usage("no address of a service is given\n  next: set JETON_URL, or --url")
+	}
+	return where, checkURL(&where.URL)
+}
+
+// known is the context that is meant.
+func (r *remote) known() (server, error) {
+	all, _, err := r.program.readContexts()
+	if err != nil {
+		return server{}, err
+	}
+	return all.named(r.context)
+}
+
+func (r *remote) givenURL() string {
+	if r.url != "" || r.context != "" {
+		return r.url
+	}
+	url, _ := r.program.env("JETON_URL")
+	return url
 }
 
 func (r *remote) givenToken() (string, error) {

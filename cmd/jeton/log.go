@@ -176,6 +176,9 @@ func (c commit) print(w io.Writer, output string) error {
 				facts = append(facts, name+"="+strconv.Quote(text))
 			}
 		}
+		if count, ok := e.Data["count"].(float64); ok {
+			facts = append(facts, fmt.Sprintf("count=%.0f", count))
+		}
 		line := fmt.Sprintf("%6d  %s  %-22s %-20s %s", c.Position, c.At.UTC().Format(time.DateTime), c.Actor, e.Kind, strings.Join(facts, " "))
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
 			return err

@@ -48,7 +48,8 @@ const (
 const about = `Jeton issues, checks, revokes and looks back at the access tokens of many organizations.
 
 The service:    jeton serve, init, rebuild
-Its clients:    jeton token, member, organization, operator, check, whoami, log, context
+Its clients:    jeton token, approval, policy, role, permission, member, service-account, account,
+                organization, operator, check, whoami, log, context
 
 Clients take the service's address and a token from, in this order:
   --url URL and --token-file FILE ("-": standard input)
@@ -100,7 +101,8 @@ func (p *Program) root() *cobra.Command {
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	root.AddCommand(p.serveCommand(), p.initCommand(), p.rebuildCommand(), p.versionCommand(),
-		p.tokenCommand(), p.memberCommand(), p.organizationCommand(), p.operatorCommand(),
+		p.tokenCommand(), p.approvalCommand(), p.policyCommand(), p.roleCommand(), p.permissionCommand(),
+		p.memberCommand(), p.serviceAccountCommand(), p.accountCommand(), p.organizationCommand(), p.operatorCommand(),
 		p.checkCommand(), p.whoamiCommand(), p.logCommand(), p.contextCommand())
 	return root
 }

@@ -18,6 +18,7 @@ type member struct {
 	Suspended bool      `json:"suspended"`
 	Reason    string    `json:"reason"`
 	AddedAt   time.Time `json:"added_at"`
+	Limit     *limit    `json:"limit"`
 	Token     string    `json:"token"`
 }
 
@@ -26,7 +27,7 @@ var memberShape = shape[member]{
 		return []cell{
 			{"id", strconv.FormatUint(m.ID, 10), false}, {"email", m.Email, false}, {"role", m.Role, false},
 			{"suspended", yes(m.Suspended), false}, {"added", moment(m.AddedAt, ""), false},
-			{"reason", m.Reason, true}, {"secret", m.Token, true},
+			{"reason", m.Reason, true}, {"limit", m.Limit.String(), true}, {"secret", m.Token, true},
 		}
 	},
 	name: func(m member) string { return first(m.Token, strconv.FormatUint(m.ID, 10)) },
@@ -37,11 +38,11 @@ func (p *Program) memberCommand() *cobra.Command {
 		Use: "member", Short: "Add, list, change and remove members of an organization",
 		Long: `Adds, lists, changes and removes members of an organization.
 
-MEMBER is a member's number or e-mail address. Roles: owner, admin, member, and auditor, who reads
-everything and changes nothing.`,
+MEMBER is a member's number or e-mail address. Roles: owner, admin, member, auditor, who reads
+everything and changes nothing, and what the organization has made (see jeton role list).`,
 	})
 	r.organizationFlag(cmd)
-	cmd.AddCommand(r.memberAddCommand(), r.memberListCommand(), r.memberShowCommand(), r.memberRoleCommand(),
+	cmd.AddCommand(r.memberAddCommand(), r.memberListCommand(), r.memberShowCommand(), r.memberRoleCommand(), r.memberEditCommand(),
 		r.memberSuspendCommand(), r.memberReinstateCommand(), r.memberRemoveCommand())
 	return cmd
 }
@@ -65,18 +66,20 @@ func (r *remote) memberAddCommand() *cobra.Command {
 				if err := c.do(ctx, "POST", org+"/members", wanted, &made); err != nil {
 					return err
 				}
-				return r.showAdded(made)
+				return r.showAdded(c, made)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&wanted.Role, "role", "member", "what they may do: owner, admin, member or auditor")
+	cmd.Flags().StringVar(&wanted.Role, "role", "member", "what they may do: owner, admin, member, auditor, or a role of the organization's own")
 	cmd.Flags().StringVar(&until, "expires", "", strings.Replace(expiresUsage, ", or never", "", 1)+"; their first token")
 	return cmd
 }
 
-func (r *remote) showAdded(raw json.RawMessage) error {
+// showAdded shows a new member. No secret is there if it was in an answer before
+// this one, or if the platform gives members no first token.
+func (r *remote) showAdded(c *client, raw json.RawMessage) error {
 	var m member
-	if err := json.Unmarshal(raw, &m); err == nil && m.Token == "" {
+	if err := json.Unmarshal(raw, &m); err == nil && m.Token == "" && c.replayed {
 		return lost("the member "+m.Email, "jeton member remove "+m.Email+", and add them again")
 	}
 	return memberShape.one(r.program.Stdout, r.output, raw)
@@ -119,6 +122,32 @@ func (r *remote) memberRoleCommand() *cobra.Command {
 	}
 }
 
+func (r *remote) memberEditCommand() *cobra.Command {
+	var role string
+	var most *limit
+	cmd := &cobra.Command{
+		Use: "edit MEMBER", Short: "Change a member's role, or how often their tokens may be used", Args: cobra.ExactArgs(1),
+		Example: `  jeton member edit mia@acme.test --limit 1000/1h
+  jeton member edit mia@acme.test --role auditor --limit none`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := changes(cmd); err != nil {
+				return err
+			}
+			change := map[string]any{}
+			if cmd.Flags().Changed("role") {
+				change["role"] = role
+			}
+			if most != nil {
+				change["limit"] = most
+			}
+			return r.onMember(cmd.Context(), args[0], "PATCH", change)
+		},
+	}
+	cmd.Flags().StringVar(&role, "role", "", "what they may do from now on")
+	cmd.Flags().Var(limitOf(&most), "limit", "how often all their tokens together may be used, e.g. 1000/1h; none: as the organization has it")
+	return cmd
+}
+
 func (r *remote) memberSuspendCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
@@ -131,7 +160,7 @@ func (r *remote) memberSuspendCommand() *cobra.Command {
 			return r.onMember(cmd.Context(), args[0], "PATCH", change)
 		},
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the log")
+	reasonFlag(cmd, &reason)
 	return cmd
 }
 
@@ -158,7 +187,7 @@ func (r *remote) memberRemoveCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the log")
+	reasonFlag(cmd, &reason)
 	return cmd
 }
 

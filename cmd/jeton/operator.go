@@ -46,7 +46,7 @@ func (r *remote) operatorListCommand() *cobra.Command {
 		Use: "list", Short: "List operators", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.ask(cmd.Context(), func(ctx context.Context, c *client) error {
-				all, err := c.operators(ctx)
+				all, err := c.all(ctx, "operators")
 				if err != nil {
 					return err
 				}
@@ -71,18 +71,11 @@ func (r *remote) operatorRemoveCommand() *cobra.Command {
 	}
 }
 
-// operators come in one page: there are few.
-func (c *client) operators(ctx context.Context) ([]json.RawMessage, error) {
-	all := page{Items: []json.RawMessage{}}
-	err := c.do(ctx, "GET", "operators", nil, &all)
-	return all.Items, err
-}
-
 func (c *client) findOperator(ctx context.Context, who string) (string, error) {
 	if _, err := strconv.ParseUint(who, 10, 64); err == nil {
 		return who, nil
 	}
-	raw, err := c.operators(ctx)
+	raw, err := c.all(ctx, "operators")
 	if err != nil {
 		return "", err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -31,12 +32,13 @@ var organizationShape = shape[organization]{
 
 func (p *Program) organizationCommand() *cobra.Command {
 	cmd, r := p.remoteCommand(&cobra.Command{
-		Use: "organization", Aliases: []string{"org"}, Short: "Make, list and rename organizations",
-		Long: `Makes, lists, shows and renames organizations. Operators of the platform make them and see all;
+		Use: "organization", Aliases: []string{"org"}, Short: "Make, list, rename and delete organizations",
+		Long: `Makes, lists, shows, renames and deletes organizations. Operators of the platform make them and see all;
 everybody else sees their own. A token is bound to one organization: an operator's opens nothing
 in another one.`,
 	})
-	cmd.AddCommand(r.organizationCreateCommand(), r.organizationListCommand(), r.organizationShowCommand(), r.organizationRenameCommand())
+	cmd.AddCommand(r.organizationCreateCommand(), r.organizationListCommand(), r.organizationShowCommand(), r.organizationRenameCommand(),
+		r.organizationDeleteCommand())
 	return cmd
 }
 
@@ -115,6 +117,33 @@ func (r *remote) organizationRenameCommand() *cobra.Command {
 	}
 }
 
+func (r *remote) organizationDeleteCommand() *cobra.Command {
+	var confirm, reason string
+	cmd := &cobra.Command{
+		Use: "delete ALIAS --confirm ALIAS", Short: "Delete an organization with everything in it, for ever",
+		Long: `Deletes an organization with everything in it. When the command has ended, none of its tokens opens
+anything any more. There is no way back, and its alias is never given again. Only its owners may, and
+they say its alias twice, so that nobody deletes another one than they mean.`,
+		Example: `  jeton organization delete acme --confirm acme --reason "moved to acme-group"`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if confirm == "" {
+				return usage("deleting an organization can't be undone\n  next: repeat its alias: --confirm %s", args[0])
+			}
+			query := url.Values{"alias": {confirm}}
+			if reason != "" {
+				query.Set("reason", reason)
+			}
+			return r.ask(cmd.Context(), func(ctx context.Context, c *client) error {
+				return c.do(ctx, "DELETE", "organizations/"+url.PathEscape(args[0])+"?"+query.Encode(), nil, nil)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&confirm, "confirm", "", "the alias once more")
+	reasonFlag(cmd, &reason)
+	return cmd
+}
+
 func (r *remote) onOrganization(ctx context.Context, method string, change map[string]string) error {
 	return r.within(ctx, func(ctx context.Context, c *client, path string) error {
 		var body any
@@ -133,10 +162,16 @@ func (r *remote) onOrganization(ctx context.Context, method string, change map[s
 type whoami struct {
 	Organization organization `json:"organization"`
 	Account      *person      `json:"account"`
-	Role         string       `json:"role"`
-	Permissions  []string     `json:"permissions"`
-	Operator     bool         `json:"operator"`
-	Token        string       `json:"token"`
-	Kind         string       `json:"kind"`
-	ExpiresAt    time.Time    `json:"expires_at"`
+	Service      *struct {
+		ID   uint64 `json:"id"`
+		Name string `json:"name"`
+	} `json:"service_account"`
+	Role        string    `json:"role"`
+	Permissions []string  `json:"permissions"`
+	Operator    bool      `json:"operator"`
+	Token       string    `json:"token"`
+	Kind        string    `json:"kind"`
+	On          []string  `json:"on"`
+	Warning     string    `json:"warning"`
+	ExpiresAt   time.Time `json:"expires_at"`
 }

@@ -50,6 +50,7 @@ func TestStories(t *testing.T) {
 			"status":     statusCommand,
 			"eventually": eventuallyCommand,
 			"exits":      exitsCommand,
+			"until":      untilCommand,
 			"nats":       natsCommand,
 			"postgres":   func(ts *testscript.TestScript, _ bool, args []string) { ts.Setenv("DATABASE", pgtest.URL(t)) },
 		},
@@ -288,12 +289,21 @@ func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// untilCommand: until PATTERN jeton ARGUMENTS… Waits until it prints something that
+// the pattern fits.
+func untilCommand(ts *testscript.TestScript, neg bool, args []string) {
+	wanted := regexp.MustCompile("(?m)" + args[0])
+	waitFor(ts, args[0], func() bool {
+		return ts.Exec(args[1], args[2:]...) == nil && wanted.MatchString(ts.ReadFile("stdout"))
+	})
+}
+
 // natsCommand starts a NATS server with JetStream and sets NATS to its URL. Its
 // client needs a password.
 func natsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	server, err := natsserver.NewServer(&natsserver.Options{
 		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true,
-		StoreDir: ts.MkAbs("elsewhere"), SyncAlways: true, JetStreamMaxStore: 1 << 30, JetStreamMaxMemory: 64 << 20,
+		StoreDir: ts.MkAbs("elsewhere"), SyncAlways: true, JetStreamMaxStore: 4 << 30, JetStreamMaxMemory: 64 << 20,
 		Username: "jeton", Password: "pass-of-nats",
 	})
 	ts.Check(err)

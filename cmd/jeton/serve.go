@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jeton/domain"
+	"jeton/eventstore"
 	api "jeton/http"
 	"jeton/projections"
 )
@@ -109,6 +111,8 @@ type Main struct {
 	Founded *founded // what Open founded, nil if the platform was there
 
 	listener net.Listener
+	scanners api.ScanningKeys
+	usage    eventstore.Usage
 	server   *http.Server
 	stopping context.CancelFunc // ends requests that wait for something to happen
 	stop     context.CancelFunc // ends what follows the log
@@ -125,6 +129,9 @@ func (m *Main) Open(ctx context.Context) error {
 }
 
 func (m *Main) open(ctx context.Context) error {
+	if err := m.readScanners(); err != nil {
+		return err
+	}
 	if err := m.listen(); err != nil { // before anything is made that a taken port would spoil
 		return err
 	}
@@ -136,8 +143,26 @@ func (m *Main) open(ctx context.Context) error {
 	if err := m.load(ctx); err != nil {
 		return err
 	}
+	if err := m.openUsage(ctx); err != nil {
+		return err
+	}
 	m.watch(ended)
 	m.Log.Info().Str("url", m.URL).Str("address", m.listener.Addr().String()).Str("version", m.Version).Uint64("position", uint64(m.Model.Position())).Msg("serving")
+	return nil
+}
+
+// readScanners reads whose reports of leaked tokens are believed.
+func (m *Main) readScanners() error {
+	if m.Config.ScanningKeys == "" {
+		return nil
+	}
+	data, err := os.ReadFile(m.Config.ScanningKeys)
+	if err != nil {
+		return fmt.Errorf("scanning-keys: %w", err)
+	}
+	if m.scanners, err = api.ParseScanningKeys(data); err != nil {
+		return fmt.Errorf("scanning-keys: %s: %w", m.Config.ScanningKeys, err)
+	}
 	return nil
 }
 
@@ -199,6 +224,7 @@ func (m *Main) answer() {
 	door := &api.Server{
 		Model: m.Model, Views: m.Views, Log: m.Log, Version: m.Version,
 		Metrics: registry, Now: m.Now, Ready: m.ready, TrustedProxies: m.Config.TrustedProxies, Stopping: stopping,
+		ScanningKeys: m.scanners, NoFirstTokens: !m.Config.FirstTokens,
 	}
 	m.server = api.NewHTTPServer(door.Handler())
 	m.server.ErrorLog = log.New(m.Log.With().Str("part", "http").Logger(), "", 0)
@@ -242,8 +268,29 @@ func (m *Main) watch(ended <-chan error) {
 	model := m.stop
 	m.stop = func() { stop(); model() }
 	m.running.Go(func() { m.stopped("the model", <-ended) })
+	m.running.Go(func() { m.stopped("the watch", m.Model.Watch(ctx, watchInterval, m.Log)) })
+	m.running.Go(func() { m.stopped("reports of usage", m.Model.Report(ctx, m.usage, m.node(), m.Config.UsageInterval)) })
+	m.running.Go(func() { m.stopped("the views of usage", m.Views.FollowUsage(ctx, m.usage, m.Model.Used)) })
 	m.running.Go(func() { m.stopped("the views", m.Views.Run(ctx, m.Store, m.Store.StoreID())) })
 }
+
+// openUsage opens the stream in which nodes tell how tokens were used.
+func (m *Main) openUsage(ctx context.Context) error {
+	return m.insist(ctx, "the stream of usage", func() (err error) {
+		m.usage, err = eventstore.OpenUsage(ctx, m.Store)
+		return err
+	})
+}
+
+// node is what this process is called among those that share a log.
+func (m *Main) node() string {
+	host, _ := os.Hostname() // only for people to read
+	return fmt.Sprintf("%s %d %s", host, os.Getpid(), m.listener.Addr())
+}
+
+// watchInterval is how often it is looked for tokens that are about to end, and for
+// approvals that nobody has given.
+const watchInterval = 15 * time.Minute
 
 func (m *Main) stopped(what string, err error) {
 	if err == nil {

@@ -97,7 +97,7 @@ func TestReadyWantsDisk(t *testing.T) {
 func TestDamageWhileRunning(t *testing.T) {
 	server, err := natsserver.NewServer(&natsserver.Options{
 		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true,
-		StoreDir: t.TempDir(), JetStreamMaxStore: 1 << 30, JetStreamMaxMemory: 64 << 20,
+		StoreDir: t.TempDir(), JetStreamMaxStore: 4 << 30, JetStreamMaxMemory: 64 << 20,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -67,6 +67,20 @@ func duration(at *time.Duration) value {
 	}, time.Duration.String}
 }
 
+func yesno(at *bool) value {
+	return field[bool]{at, "BOOL", parseYesno, strconv.FormatBool}
+}
+
+func parseYesno(s string) (bool, error) {
+	switch s {
+	case "true", "yes":
+		return true, nil
+	case "false", "no":
+		return false, nil
+	}
+	return false, errors.New("it is true or false")
+}
+
 func level(at *zerolog.Level) value {
 	return field[zerolog.Level]{at, "LEVEL", func(s string) (zerolog.Level, error) {
 		l, err := zerolog.ParseLevel(s)
@@ -84,6 +98,70 @@ func choice(at *string, choices ...string) value {
 		}
 		return s, nil
 	}, func(s string) string { return s }}
+}
+
+// limit is how often something may happen. The zero one is none.
+type limit struct {
+	Requests uint32 `json:"requests,omitempty"`
+	Window   string `json:"window,omitempty"`
+}
+
+func (l *limit) String() string {
+	if l == nil || l.Requests == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(l.Requests), 10) + "/" + l.Window
+}
+
+// limitOf stays nil until something is said about it.
+func limitOf(at **limit) value {
+	return field[*limit]{at, "N/TIME", parseLimit, (*limit).String}
+}
+
+// parseLimit takes a limit apart. How long a window may be the service knows.
+func parseLimit(s string) (*limit, error) {
+	if s == "none" {
+		return &limit{}, nil
+	}
+	requests, window, _ := strings.Cut(s, "/")
+	n, err := strconv.ParseUint(requests, 10, 32)
+	if err != nil || n == 0 || window == "" {
+		return nil, fmt.Errorf("%q is no limit; write it like 100/1m, or none", s)
+	}
+	return &limit{uint32(n), window}, nil
+}
+
+// several is a list that grows each time its flag is given.
+type several struct {
+	at   *[]string
+	kind string
+}
+
+// Set takes commas as they come: an id may have them.
+func (s several) Set(text string) error { *s.at = append(*s.at, text); return nil }
+func (s several) Type() string          { return s.kind }
+
+func (s several) String() string {
+	if s.at == nil { // pflag asks a zero value what it looks like
+		return ""
+	}
+	return strings.Join(*s.at, ",")
+}
+
+// listed is what such a flag lists. Given once and empty, or as none, it lists
+// nothing.
+func listed(texts []string) []string {
+	return slices.DeleteFunc(append([]string{}, texts...), func(s string) bool { return s == "" || s == "none" })
+}
+
+var day = regexp.MustCompile(`^\d{4}-\d\d-\d\d$`)
+
+// parseMoment takes a day for its beginning. Anything else the service judges.
+func parseMoment(text string) string {
+	if day.MatchString(text) {
+		return text + "T00:00:00Z"
+	}
+	return text
 }
 
 // units are those of sizes, largest first.

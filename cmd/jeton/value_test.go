@@ -1,6 +1,11 @@
 package main
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
 
 func TestSize(t *testing.T) {
 	for text, want := range map[string]int64{"0": 0, "1048576": 1 << 20, "256MiB": 256 << 20, "2 GiB": 2 << 30, "1TiB": 1 << 40, "7B": 7} {
@@ -33,6 +38,51 @@ func TestRedact(t *testing.T) {
 		if got := redact(text); got != want {
 			t.Errorf("%q is shown as %q, not %q", text, got, want)
 		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	for text, want := range map[string]string{"100/1m": "100/1m", "1/31d": "1/31d", "none": ""} {
+		got, err := parseLimit(text)
+		if err != nil || got.String() != want {
+			t.Errorf("%q is %q, %v; want %q", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "100", "100/", "/1m", "0/1m", "-1/1m", "many/1m", "99999999999/1m"} {
+		if got, err := parseLimit(text); err == nil {
+			t.Errorf("%q is %v", text, got)
+		}
+	}
+}
+
+// What a change of a grant doesn't name stays, so that nothing is widened by leaving
+// it out.
+func TestGrantChanges(t *testing.T) {
+	narrow := &grant{Access: "custom", Permissions: []string{"engines.read"}, Resources: []string{"engine:prod"}}
+	for flags, want := range map[string]string{
+		"":                  "", // nil
+		"--grant read-only": "read-only on engine:prod",
+		"--grant usual":     "usual on engine:prod",
+		"--role ci":         "role ci on engine:prod",
+		"--permission tokens.check --permission log.read": "tokens.check log.read on engine:prod",
+		"--resource engine:test --resource engine:dev":    "engines.read on engine:test engine:dev",
+		"--resource none":                     "engines.read",
+		"--role ci --resource none":           "role ci",
+		"--role ci --grant read-only":         "error",
+		"--permission tokens.check --role ci": "error",
+	} {
+		cmd := &cobra.Command{}
+		given := newGrantFlags(cmd, "read-only", "full-access", usualAccess)
+		if err := cmd.ParseFlags(strings.Fields(flags)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := given.over(narrow)
+		if words := got.String(); err == nil && words != want || err != nil && want != "error" {
+			t.Errorf("%q makes %q, %v; want %q", flags, words, err, want)
+		}
+	}
+	if narrow.String() != "engines.read on engine:prod" {
+		t.Errorf("the grant that was there is %q by now", narrow)
 	}
 }
 

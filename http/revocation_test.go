@@ -1,0 +1,62 @@
+package http
+
+import (
+	"testing"
+	"time"
+)
+
+func TestRevocation(t *testing.T) {
+	const revoke = "POST " + tokensOfAcme + "/revoke"
+	tokens := all(hasToken("mia", "laptop", "personal"), hasToken("bob", "ci", "administrative"), passes(time.Hour), hasToken("mia", "young", "personal"))
+	many, one := []string{"tokens.revoked"}, []string{"token.revoked"}
+	run(t, "revocation", map[string]scenario{
+		"of a holder":                     {given: tokens, send: revoke, body: `{"holder":"{mia}","reason":"left"}`, status: 200, then: many},
+		"of oneself":                      {given: tokens, as: "mia", send: revoke, body: `{"holder":"me"}`, status: 200, then: many},
+		"of a kind":                       {given: tokens, send: revoke, body: `{"kind":"administrative"}`, status: 200, then: many},
+		"of what was issued before":       {given: tokens, as: "bob", send: revoke, body: `{"issued_before":"2026-11-22T12:30:00Z"}`, status: 200, then: many},
+		"of a holder's old ones":          {given: tokens, send: revoke, body: `{"holder":"{mia}","issued_before":"2026-11-22T12:30:00Z"}`, status: 200, then: many},
+		"of two by their ids":             {given: tokens, send: revoke, body: `{"ids":["{laptop.token}","{ci.token}","{laptop.token}"]}`, status: 200, then: []string{"token.revoked", "token.revoked"}},
+		"of one of two that is of a kind": {given: tokens, send: revoke, body: `{"ids":["{laptop.token}","{ci.token}"],"kind":"personal"}`, status: 200, then: one},
+		"of nothing left":                 {given: all(tokens, does("ann", revoke, `{"kind":"administrative"}`)), send: revoke, body: `{"kind":"administrative"}`, status: 200},
+		"without a condition":             {send: revoke, body: `{}`, status: 422},
+		"before the future":               {send: revoke, body: `{"issued_before":"2027-11-22T12:30:00Z"}`, status: 422},
+		"before no moment":                {send: revoke, body: `{"issued_before":"yesterday"}`, status: 422},
+		"of an unknown kind":              {send: revoke, body: `{"kind":"session"}`, status: 422},
+		"of nobody":                       {send: revoke, body: `{"holder":"999"}`, status: 404},
+		"of a neighbour":                  {send: revoke, body: `{"holder":"{zoe}"}`, status: 404},
+		"of a neighbour's token":          {send: revoke, body: `{"ids":["{zoe.token}"]}`, status: 404},
+		"of no service account":           {send: revoke, body: `{"service_account":"999"}`, status: 404},
+		"of a holder of both kinds":       {send: revoke, body: `{"service_account":"9","holder":"me"}`, status: 422},
+		"of others, by a member":          {given: tokens, as: "mia", send: revoke, body: `{"holder":"{bob}"}`, status: 403},
+		"of a kind, by a member":          {given: tokens, as: "mia", send: revoke, body: `{"kind":"personal"}`, status: 403},
+		"of programs, by a program":       {given: tokens, as: "robot", send: revoke, body: `{"kind":"administrative"}`, status: 403},
+		"of people, by a program":         {given: tokens, as: "robot", send: revoke, body: `{"kind":"personal"}`, status: 200, then: many},
+	})
+}
+
+// Whoever cleans up keeps the token that they show; all others are refused from
+// the answer on, and the lists say so.
+func TestRevocationIsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.pass(time.Minute)
+	if got := w.send("ann", "POST "+tokensOfAcme+"/revoke", `{"issued_before":"2026-11-22T12:01:00Z","reason":"breach"}`); got.body != `{"revoked":4}`+"\n" {
+		t.Fatalf("it answers %d %s", got.status, got.body)
+	}
+	for _, as := range []string{"bob", "mia", "ada", "robot"} {
+		w.refused(as, "GET /api/v1/whoami", "", []int{401})
+	}
+	for as, status := range map[string]int{"ann": 200, "zed": 200, "droid": 200} {
+		if got := w.send(as, "GET /api/v1/whoami", ""); got.status != status {
+			t.Errorf("%s gets %d, want %d", as, got.status, status)
+		}
+	}
+	items := w.send("ann", "GET "+tokensOfAcme+"?status=revoked", "").object(t)["items"].([]any)
+	for _, item := range items {
+		if token := item.(map[string]any); token["reason"] != "breach" || token["revoked_by"].(map[string]any)["email"] != "Ann@acme.test" {
+			t.Errorf("the list has %v", token)
+		}
+	}
+	if len(items) != 4 {
+		t.Errorf("the list has %d revoked tokens, want 4", len(items))
+	}
+}
