@@ -1,8 +1,12 @@
 package http
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 func TestRotation(t *testing.T) {
@@ -112,5 +116,39 @@ func TestExpiryIsAnnounced(t *testing.T) {
 	items := w.send("ann", "GET "+tokensOfAcme+"?expires_within=2d", "").object(t)["items"].([]any)
 	if len(items) != 1 || items[0].(map[string]any)["name"] != "short" || items[0].(map[string]any)["expires_in_days"] != 1.0 {
 		t.Errorf("within two days end: %v", items)
+	}
+}
+
+// Whoever still shows a secret that was rotated out is refused; that it was shown is
+// recorded, once, and its holder is told. By policy the token ends.
+func TestReuseIsRecorded(t *testing.T) {
+	for policy, status := range map[string]int{"report": 200, "revoke": 401} {
+		w := newWorld(t)
+		does("ann", "PATCH /api/v1/organizations/acme/policy", `{"reuse":"`+policy+`"}`)(w)
+		w.issue("mia", "acme", "laptop", "personal")
+		w.names["old.secret"] = w.secret("laptop")
+		made := w.send("mia", "POST "+tokensOfAcme+"/{laptop.token}/rotate", "").object(t)
+		w.names["laptop.secret"] = made["secret"].(string)
+		before := w.last()
+		w.pass(time.Minute)
+		w.refused("old", "GET /api/v1/whoami", "", []int{401})
+		if got := w.send("ann", "POST /api/v1/check", `{"token":"{old.secret}"}`).object(t); got["active"] != false || got["reason"] != "replaced" {
+			t.Errorf("%s: the check says %v", policy, got)
+		}
+		w.background(func(ctx context.Context) error { return w.model.Watch(ctx, time.Hour, zerolog.Nop()) })
+		w.must(w.model.Wait(t.Context(), before+1))
+		if got := w.since(before)[0]; got != "token.reused" {
+			t.Errorf("%s: the log has %v", policy, got)
+		}
+		got := w.send("laptop", "GET /api/v1/whoami", "")
+		if got.status != status {
+			t.Errorf("%s: the new secret gets %d, want %d", policy, got.status, status)
+		}
+		if status == 200 && !strings.Contains(text(got.object(t)["warning"]), "was used at 2026-11-22T12:01:00Z") {
+			t.Errorf("%s: its holder is told %v", policy, got.object(t)["warning"])
+		}
+		if page := w.send("ann", "GET "+tokensOfAcme+"/{laptop.token}", "").object(t); page["reused_at"] != "2026-11-22T12:01:00Z" {
+			t.Errorf("%s: its page says %v", policy, page["reused_at"])
+		}
 	}
 }

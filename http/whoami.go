@@ -17,7 +17,7 @@ type self struct {
 	Token        string         `json:"token" doc:"The id of the token that you have shown." example:"0123456789abcdef"`
 	Kind         string         `json:"kind" enum:"personal,administrative,service" doc:"Its kind."`
 	On           []string       `json:"on,omitempty" doc:"The resources that it is limited to. It then allows nothing here without one of them."`
-	Warning      string         `json:"warning,omitempty" doc:"What you should know: that the token ends soon, or that its secret was replaced."`
+	Warning      string         `json:"warning,omitempty" doc:"What you should know: that the token ends soon, that its secret was replaced, or that somebody still uses one that was."`
 	ExpiresAt    domain.Instant `json:"expires_at,omitzero" format:"date-time" doc:"When it ends; absent: never."`
 }
 
@@ -30,7 +30,7 @@ func (s *Server) whoami(_ context.Context, c Caller, _ *struct{}) (*answer[self]
 		Account:      s.person(c.Actor().Account),
 		Service:      s.program(c),
 		On:           listOf[string](standing.On),
-		Warning:      warn(&c.Checked),
+		Warning:      tell(c, standing),
 		Role:         string(c.Role),
 		Permissions:  s.Model.Names(c.Organization, c.Granted),
 		Operator:     s.Model.AllowsOperator(c.Actor()) == nil,
@@ -38,6 +38,19 @@ func (s *Server) whoami(_ context.Context, c Caller, _ *struct{}) (*answer[self]
 		Kind:         c.Token.Kind.String(),
 		ExpiresAt:    c.Token.Expires,
 	}}, nil
+}
+
+// tell is what whoever asks who they are should know of their token.
+func tell(c Caller, standing domain.Standing) string {
+	warning := warn(&c.Checked)
+	if standing.Seen == 0 {
+		return warning
+	}
+	reused := "a secret of this token that was replaced was used at " + standing.Seen.String() + ": by a forgotten program, or by somebody else"
+	if warning == "" {
+		return reused
+	}
+	return warning + "; " + reused
 }
 
 // program is the service account that has come; nil: it is none.

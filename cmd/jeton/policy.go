@@ -42,8 +42,9 @@ type policy struct {
 	LastUsedByDay  bool   `json:"last_used_by_day"`
 	Version        uint64 `json:"version"`
 
-	Blocked *int              `json:"blocked"`
-	Blocks  []json.RawMessage `json:"blocks"`
+	Blocked  *int              `json:"blocked"`
+	LocksOut string            `json:"locks_out"`
+	Blocks   []json.RawMessage `json:"blocks"`
 }
 
 // kindPolicy is what is demanded of one kind of token.
@@ -342,7 +343,9 @@ func parsePolicy(text []byte, change map[string]any) (version uint64, err error)
 	if n, is := change["version"].(json.Number); is {
 		version, _ = strconv.ParseUint(n.String(), 10, 64)
 	}
-	shown := func(name string, _ any) bool { return slices.Contains([]string{"version", "blocked", "blocks"}, name) }
+	shown := func(name string, _ any) bool {
+		return slices.Contains([]string{"version", "blocked", "blocks", "locks_out"}, name)
+	}
 	maps.DeleteFunc(change, shown)
 	kinds, _ := change["kinds"].(map[string]any)
 	for _, kind := range kinds {
@@ -377,5 +380,8 @@ func (r *remote) showBlocked(raw json.RawMessage) error {
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	fmt.Fprintf(r.program.Stderr, "%s would be blocked; nothing was changed\n", would.blocked())
+	if would.LocksOut != "" {
+		fmt.Fprintf(r.program.Stderr, "the change itself would be refused: %s\n  next: rotate the token that you show, with an end that the policy allows\n", would.LocksOut)
+	}
 	return blockedShape.list(r.program.Stdout, r.output, would.Blocks)
 }
