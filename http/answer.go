@@ -89,6 +89,21 @@ func (s *Server) settled(ctx context.Context, at domain.Position) string {
 	return ""
 }
 
+// shown is a thing after a command: as the views have it, or as the model remembers
+// it while the views are behind.
+func shown[T any](ctx context.Context, s *Server, body T, version domain.Position, ask func() (T, domain.Position, error)) *answer[T] {
+	behind := s.settled(ctx, version)
+	if behind == "" {
+		now, at, err := ask()
+		if err == nil {
+			body, version = now, at
+		} else {
+			behind = viewsBehind
+		}
+	}
+	return &answer[T]{ETag: etag(version), Views: behind, Body: body}
+}
+
 // replayed is the header that says so.
 func replayed(yes bool) string {
 	if yes {

@@ -187,17 +187,11 @@ func (wanted memberChange) command(id domain.AccountID) (command domain.UpdateMe
 // memberChanged shows a member after a command: as the views have them, or as the
 // model does while the views are behind.
 func (s *Server) memberChanged(ctx context.Context, c Caller, id domain.AccountID) *answer[Member] {
-	body := s.rememberedMember(c, id)
-	behind := s.settled(ctx, body.Version)
-	if behind == "" {
+	remembered := s.rememberedMember(c, id)
+	return shown(ctx, s, remembered, remembered.Version, func() (Member, domain.Position, error) {
 		row, err := s.Views.Member(ctx, c.Organization, id)
-		if err == nil {
-			body = describeMember(row)
-		} else {
-			behind = viewsBehind
-		}
-	}
-	return &answer[Member]{ETag: etag(body.Version), Views: behind, Body: body}
+		return describeMember(row), row.Changed, err
+	})
 }
 
 // memberRemove answers DELETE /api/v1/organizations/{org}/members/{id}.

@@ -166,17 +166,11 @@ func (s *Server) serviceAccountDelete(ctx context.Context, c Caller, in *struct 
 // serviceAccountChanged shows a service account after a command: as the views have
 // it, or as the model does while the views are behind.
 func (s *Server) serviceAccountChanged(ctx context.Context, c Caller, id domain.AccountID) *answer[ServiceAccount] {
-	body := s.rememberedServiceAccount(c, id)
-	behind := s.settled(ctx, body.Version)
-	if behind == "" {
+	remembered := s.rememberedServiceAccount(c, id)
+	return shown(ctx, s, remembered, remembered.Version, func() (ServiceAccount, domain.Position, error) {
 		row, err := s.Views.ServiceAccount(ctx, c.Organization, id)
-		if err == nil {
-			body = s.describeServiceAccount(row)
-		} else {
-			behind = viewsBehind
-		}
-	}
-	return &answer[ServiceAccount]{ETag: etag(body.Version), Views: behind, Body: body}
+		return s.describeServiceAccount(row), row.Changed, err
+	})
 }
 
 // serviceAccountNumbered is the service account of the caller's organization that

@@ -492,17 +492,11 @@ func (s *Server) tokenRevoke(ctx context.Context, c Caller, in *struct {
 // tokenChanged shows a token after a command: as the views have it, or as the
 // model does while the views are behind.
 func (s *Server) tokenChanged(ctx context.Context, c Caller, id domain.TokenID) *answer[Token] {
-	body := s.rememberedToken(c, id)
-	behind := s.settled(ctx, body.Version)
-	if behind == "" {
+	remembered := s.rememberedToken(c, id)
+	return shown(ctx, s, remembered, remembered.Version, func() (Token, domain.Position, error) {
 		row, err := s.Views.Token(ctx, c.Organization, id)
-		if err == nil {
-			body = s.describeToken(row)
-		} else {
-			behind = viewsBehind
-		}
-	}
-	return &answer[Token]{ETag: etag(body.Version), Views: behind, Body: body}
+		return s.describeToken(row), row.Changed, err
+	})
 }
 
 // tokenOf is the token of the caller's organization that has an id. Another
