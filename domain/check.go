@@ -196,7 +196,7 @@ func (o *Organization) Standing(id TokenID, ask *Ask) (v Verdict) {
 
 func (o *Organization) standing(v *Verdict, t *Token, place uint32, ask *Ask) {
 	v.ID, v.Token, v.Seat, v.place = t.ID, *t, t.seat, place
-	terms := &o.terms[t.terms]
+	terms := o.termsAt(t.terms)
 	if v.Reason = o.blocked(t, terms, ask); v.Reason != ReasonNone {
 		return
 	}
@@ -218,7 +218,7 @@ func (o *Organization) standing(v *Verdict, t *Token, place uint32, ask *Ask) {
 		reach := o.reach(t.Kind, terms)
 		has = has.and(&reach)
 	}
-	o.allow(v, has, &terms.Grant, &o.terms[h.terms].Grant, ask)
+	o.allow(v, has, &terms.Grant, &o.termsAt(h.terms).Grant, ask)
 }
 
 var nobody holder

@@ -154,6 +154,17 @@ func none[E any](list []E) []E {
 	return list
 }
 
+// usualTerms are those of most tokens of all organizations: a check has them at hand.
+var usualTerms terms
+
+// termsAt are the terms at a place.
+func (o *Organization) termsAt(place uint32) *terms {
+	if place == 0 {
+		return &usualTerms
+	}
+	return &o.terms[place]
+}
+
 // intern is the place of terms among those of the organization, which keeps equal
 // ones once: most tokens have one of a few.
 func (o *Organization) intern(given Terms) uint32 {
@@ -319,7 +330,7 @@ func (o *Organization) ceiling(kind TokenKind, h *holder) Permissions {
 	case Personal:
 		return o.roles[h.role].Permissions.and(&o.catalogue.live)
 	case Service:
-		return o.reach(Service, &o.terms[h.terms])
+		return o.reach(Service, o.termsAt(h.terms))
 	}
 	return o.roles[placeOfAdmin].Permissions
 }

@@ -3,25 +3,25 @@ package domain
 // Organization is one tenant: everything that its rules need to know, and the
 // boundary within which they are decided.
 type Organization struct {
-	ID      OrganizationID
-	Number  Position
-	Alias   string
-	Name    string
-	Created Instant
-	Deleted Instant  // zero: it is there
-	Changed Position // the commit that last changed the organization itself
-	Version Position // the commit that last changed anything in it
+	// What a check reads stands together, as processors fetch memory.
+	ID        OrganizationID
+	Number    Position
+	Alias     string
+	Deleted   Instant // zero: it is there
+	Tokens    Tokens
+	holders   []holder
+	roles     []RoleDefinition
+	terms     []terms // the first is none
+	catalogue *catalogue
+	Policy    Policy
 
-	Policy        Policy
+	Name          string
+	Created       Instant
+	Changed       Position // the commit that last changed the organization itself
+	Version       Position // the commit that last changed anything in it
 	PolicyChanged Position
 
-	Tokens Tokens
-
-	catalogue  *catalogue
-	roles      []RoleDefinition
-	holders    []holder
 	seats      map[AccountID]uint32 // in holders
-	terms      []terms              // the first is none
 	termPlaces map[string]uint32
 	names      map[nameKey]TokenID   // who has a name, among the tokens of one holder
 	programs   map[nameKey]AccountID // who has a name, among service accounts

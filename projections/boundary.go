@@ -15,16 +15,16 @@ const keyLife = 24 * time.Hour
 // boundary is the state within which commands are decided one after the other,
 // and where its history stands in the log.
 type boundary[State any] struct {
-	name domain.Boundary
-	turn chan struct{} // holds one: whoever has it may decide and append
-
-	mu    sync.RWMutex // guards all below; never held while waiting for anything
+	mu    sync.RWMutex // guards all down to order; never held while waiting for anything
 	state State
 	last  domain.Position // of the boundary's last commit
 	sum   domain.Hash     // of its bytes
 	time  domain.Instant  // when it was decided
 	keys  map[domain.CommandID]key
 	order []domain.CommandID // of keys, oldest first
+
+	name domain.Boundary // does not change
+	turn chan struct{}   // holds one: whoever has it may decide and append
 }
 
 // key is what is remembered of an idempotency key that made a commit.
@@ -34,8 +34,9 @@ type key struct {
 	position domain.Position
 }
 
-func newBoundary[State any](name domain.Boundary, state State) *boundary[State] {
-	return &boundary[State]{name: name, state: state, turn: make(chan struct{}, 1), keys: map[domain.CommandID]key{}}
+// begin gives a boundary in which nothing has happened its name and its state.
+func (b *boundary[State]) begin(name domain.Boundary, state State) {
+	b.name, b.state, b.turn, b.keys = name, state, make(chan struct{}, 1), map[domain.CommandID]key{}
 }
 
 // enter takes the turn, unless ctx ends first.

@@ -34,7 +34,7 @@ func (m *Model) Execute(ctx context.Context, meta domain.Meta, command domain.Or
 	if t == nil {
 		return Outcome{}, domain.Refuse(domain.ErrNotFound, "there is no such organization", "check its alias or number")
 	}
-	return execute(ctx, m, t.boundary, meta, inOrganization(command))
+	return execute(ctx, m, &t.boundary, meta, inOrganization(command))
 }
 
 // Try is what Execute would do as things stand: the events, or the refusal. It

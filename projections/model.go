@@ -46,9 +46,9 @@ var ErrLoading = errors.New("the log is still being read")
 // tenant is an organization in the model, with what stands beside its state, for
 // each holder and each token in their places.
 type tenant struct {
-	*boundary[*domain.Organization]
 	people []*person
 	marks  marks
+	boundary[*domain.Organization]
 }
 
 // person is an account as those see it who check its tokens.
@@ -63,7 +63,7 @@ func NewModel(store eventstore.Store, now func() time.Time) *Model {
 	m := &Model{
 		store:     store,
 		now:       now,
-		directory: newBoundary(domain.DirectoryBoundary, domain.NewDirectory()),
+		directory: new(boundary[*domain.Directory]),
 		places:    map[domain.OrganizationID]uint32{},
 		people:    map[domain.AccountID]*person{},
 		suspects:  make(chan suspect, manySuspects),
@@ -71,6 +71,7 @@ func NewModel(store eventstore.Store, now func() time.Time) *Model {
 		loaded:    make(chan struct{}),
 		stopped:   make(chan struct{}),
 	}
+	m.directory.begin(domain.DirectoryBoundary, domain.NewDirectory())
 	m.tenants.Store(new([]*tenant))
 	m.refuse(ErrLoading)
 	return m
@@ -234,7 +235,8 @@ func (m *Model) begin(c domain.Commit) {
 	}
 	o := domain.NewOrganization(c.Organization)
 	o.Evolve(c)
-	t := &tenant{boundary: newBoundary(o.ID.Boundary(), o)}
+	t := new(tenant)
+	t.begin(o.ID.Boundary(), o)
 	t.mu.Lock() // until all of it is there: whoever goes through all tenants finds it
 	defer t.mu.Unlock()
 	m.mu.Lock()
