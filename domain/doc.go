@@ -20,9 +20,18 @@
 // Words: organization (the tenant, and the consistency boundary: all rules about
 // tokens are decided against one organization's state), directory (the boundary
 // above organizations: people's accounts, aliases, operators), account (a
-// person), member (an account in an organization, with a role), operator (who
-// may make organizations), holder (whom a token belongs to), token (the record),
-// secret (the string that its bearer shows), grant, verdict (the answer of a check).
+// person), member (an account in an organization, with a role), service account (a
+// machine in an organization, with a grant), operator (who may make organizations),
+// holder (whom a token belongs to: a member, a service account, or the organization),
+// token (the record), secret (the string that its bearer shows), permission (one
+// thing that can be allowed), catalogue (which permissions there are), role (a named
+// set of them), grant (what a token is given), terms (all that it is bound to: grant,
+// networks, times, limit), ceiling (what its holder may do), policy (what the
+// organization demands), verdict (the answer of a check).
+//
+// What a token may do at a moment is its grant, cut down to its ceiling, if the
+// policy does not block it. A check computes that anew: nothing is ever taken from a
+// token behind its back, and nothing is left to it that its holder has lost.
 //
 // State is kept without pointers where there are many of a thing: a token in
 // memory has its name as a hash only. A million names and ids as strings are

@@ -62,7 +62,7 @@ func (w *world) things() []func(*rapid.T) {
 	policy := act(func(t *rapid.T) command[*Organization] { return UpdatePolicy{w.anyPolicy(t), 0} })
 	approve := act(func(t *rapid.T) command[*Organization] { return ApproveToken{w.anyWaiting(t), ""} })
 	ends := []func(*rapid.T){
-		w.burn, w.removeByService,
+		w.burn, w.removeByService, w.leave,
 		act(func(t *rapid.T) command[*Organization] { return RevokeToken{w.anyToken(t), reason(t), seen(t)} }),
 		act(func(t *rapid.T) command[*Organization] { return w.revokeTokens(t) }),
 		act(func(t *rapid.T) command[*Organization] { return RemoveMember{anyAccount(t), reason(t), seen(t)} }),
@@ -80,7 +80,7 @@ func (w *world) things() []func(*rapid.T) {
 	}
 	return []func(*rapid.T){
 		issue, issue, issue, issue, update, update, rotate, rotate, rotate, member, member, policy, policy, approve, approve,
-		w.reachAnEnd, w.reachAnEnd, w.reuse, w.reuse,
+		w.reachAnEnd, w.reachAnEnd, w.reuse, w.reuse, w.sibling,
 		func(t *rapid.T) {
 			w.now = w.now.Add(time.Duration(rapid.Int64Range(1, 40*24).Draw(t, "hours")) * time.Hour)
 		},
@@ -431,7 +431,17 @@ func (w *world) beginsWithMore(t *rapid.T) {
 		id, hash := w.draw(t, Personal)
 		w.commit(t, Meta{Actor: system, Time: w.now}, []Event{MemberAdded{people[account], role}, TokenIssued{Token: id, Type: Personal, Holder: people[account], Name: "a", Hash: hash}})
 	}
-	w.commit(t, Meta{Actor: system, Time: w.now}, []Event{PolicyChanged(p)})
+	narrow, hash := w.draw(t, Personal)
+	whole, third := w.draw(t, Personal)
+	strong, other := w.draw(t, Administrative)
+	w.commit(t, Meta{Actor: system, Time: w.now}, []Event{
+		TokenIssued{Token: narrow, Type: Personal, Holder: bob, Name: "b", Hash: hash, Expires: w.now.Add(20 * 24 * time.Hour)},
+		TokenBound{narrow, Terms{Grant: custom("tokens.update-own", "tokens.rotate-own", "tokens.create-personal", "tokens.create-service", "tokens.rotate-any")}},
+		TokenIssued{Token: whole, Type: Personal, Holder: bob, Name: "c", Hash: third, Expires: w.now.Add(20 * 24 * time.Hour)},
+		TokenIssued{Token: strong, Type: Administrative, Name: "b", Hash: other, Expires: w.now.Add(20 * 24 * time.Hour)},
+		TokenBound{strong, Terms{Grant: Grant{Access: FullAccess}}},
+		PolicyChanged(p),
+	})
 }
 
 // draw makes an id and a secret that were never there before.
@@ -466,9 +476,35 @@ func (w *world) drawSecret(t *rapid.T, kind TokenKind, id TokenID) Hash {
 }
 
 // act lets somebody give a command and stores what comes of it.
-func (w *world) act(t *rapid.T, c command[*Organization]) {
+func (w *world) act(t *rapid.T, c command[*Organization]) { w.actAs(t, w.anyActor(t), c) }
+
+// leave lets somebody end the membership of whoever's token they show.
+func (w *world) leave(t *rapid.T) {
+	actor := w.whoShows(w.anyToken(t))
+	w.actAs(t, actor, RemoveMember{Account: actor.Account})
+}
+
+// sibling moves the end of a token, or rotates it, with another one of its holder.
+func (w *world) sibling(t *rapid.T) {
+	id := w.anyToken(t)
+	told := w.tokens[id]
+	if told == nil {
+		return
+	}
+	siblings := slices.DeleteFunc(slices.Clone(w.ids), func(other TokenID) bool {
+		return w.tokens[other] == nil || w.tokens[other].kind != told.kind || w.tokens[other].holder != told.holder
+	})
+	actor := w.whoShows(siblings[w.pick(t, len(siblings))])
+	if w.pick(t, 2) == 0 {
+		w.actAs(t, actor, UpdateToken{Token: id, Expires: ptr(w.anyExpiry(t))})
+		return
+	}
+	w.actAs(t, actor, RotateToken{Token: id, Hash: w.drawSecret(t, told.kind, id)})
+}
+
+func (w *world) actAs(t *rapid.T, actor Actor, c command[*Organization]) {
 	address := []string{"192.0.2.7", "", "10.0.0.1"}[min(w.pick(t, 12), 2)]
-	m := Meta{Organization: acme, Actor: w.anyActor(t), Time: w.now, Address: address, Replaced: w.pick(t, 15) == 0}
+	m := Meta{Organization: acme, Actor: actor, Time: w.now, Address: address, Replaced: w.pick(t, 15) == 0}
 	if m.Actor.Kind == ActorSystem {
 		m.Actor.Kind = "root" // the system has actions of its own
 	}

@@ -63,6 +63,9 @@ func (c RotateToken) Decide(o *Organization, m Meta) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := o.Terms(t).beginBefore(expires); err != nil {
+		return nil, err
+	}
 	until, err := c.until(o, t, m.Time)
 	if err != nil {
 		return nil, err

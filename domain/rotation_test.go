@@ -97,6 +97,11 @@ func TestRotateToken(t *testing.T) {
 			when:  rotate, by: byMia,
 			then: rotated,
 		},
+		"one that would end before it begins": {
+			given: []Event{laptopIssued, TokenBound{laptop, Terms{NotBefore: today.Add(48 * time.Hour)}}},
+			when:  RotateToken{Token: laptop, Hash: hashOf("new"), Expires: today.Add(48 * time.Hour)}, by: byMia,
+			err: ErrInvalid, says: "not_before: is not before the end",
+		},
 		"an expired one, the name of which is taken by now": {
 			given: []Event{expired, issued(token("new"), mia, "laptop")},
 			when:  rotate, by: byMia,

@@ -2,13 +2,15 @@ package http
 
 import (
 	"context"
+	"strconv"
+	"strings"
 
 	"jeton/domain"
 )
 
 type revocation struct {
 	IDs            []string `json:"ids,omitempty" maxItems:"1000" doc:"Only these tokens."`
-	Holder         string   `json:"holder,omitempty" maxLength:"20" doc:"Only personal tokens of the member with this number, or of me." example:"7"`
+	Holder         string   `json:"holder,omitempty" maxLength:"254" doc:"Only personal tokens of the member with this number or e-mail, or of me." example:"7"`
 	ServiceAccount string   `json:"service_account,omitempty" maxLength:"20" doc:"Only tokens of the service account with this number." example:"12"`
 	Kind           string   `json:"kind,omitempty" enum:"personal,administrative,service" doc:"Only tokens of this kind."`
 	IssuedBefore   string   `json:"issued_before,omitempty" doc:"Only tokens whose secret was made before this moment, in RFC 3339. Secrets that were rotated out since and still work end as well." example:"2026-11-22T12:00:00Z"`
@@ -75,6 +77,10 @@ func (s *Server) holder(c Caller, member, program string) (id domain.AccountID, 
 		return id, domain.Invalid("service_account", "is given together with holder", "give one of them")
 	case member == "me":
 		return c.Actor().Account, nil
+	case strings.Contains(member, "@"):
+		account, _ := s.Model.AccountOf(member)
+		person, _ := s.Model.Account(account)
+		id, _, err = s.memberNumbered(c, strconv.FormatUint(uint64(person.Number), 10)) // nobody's is 0, which is not found
 	case member != "":
 		id, _, err = s.memberNumbered(c, member)
 	case program != "":

@@ -11,6 +11,9 @@ func TestRevocation(t *testing.T) {
 	many, one := []string{"tokens.revoked"}, []string{"token.revoked"}
 	run(t, "revocation", map[string]scenario{
 		"of a holder":                     {given: tokens, send: revoke, body: `{"holder":"{mia}","reason":"left"}`, status: 200, then: many},
+		"of a holder, by their e-mail":    {given: tokens, send: revoke, body: `{"holder":"MIA@acme.test"}`, status: 200, then: many},
+		"of a neighbour, by their e-mail": {send: revoke, body: `{"holder":"zoe@globex.test"}`, status: 404},
+		"of nobody's e-mail":              {send: revoke, body: `{"holder":"nobody@acme.test"}`, status: 404},
 		"of oneself":                      {given: tokens, as: "mia", send: revoke, body: `{"holder":"me"}`, status: 200, then: many},
 		"of a kind":                       {given: tokens, send: revoke, body: `{"kind":"administrative"}`, status: 200, then: many},
 		"of what was issued before":       {given: tokens, as: "bob", send: revoke, body: `{"issued_before":"2026-11-22T12:30:00Z"}`, status: 200, then: many},

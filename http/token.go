@@ -557,11 +557,7 @@ func (s *Server) stand(body *Token, org domain.OrganizationID, id domain.TokenID
 // shownUse is when a token was used, as exactly as the policy lets it be seen.
 func (s *Server) shownUse(org domain.OrganizationID, used domain.Instant) domain.Instant {
 	policy, _ := s.Model.Policy(org)
-	if policy.UsedByDay {
-		const day = 24 * 60 * 60 * 1000
-		return used / day * day
-	}
-	return used
+	return lastUsed(used, policy.UsedByDay)
 }
 
 func statusOf(t domain.Token, now domain.Instant) projections.Status {

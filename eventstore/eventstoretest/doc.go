@@ -1,6 +1,8 @@
-// Package eventstoretest says what every log promises, as tests.
+// Package eventstoretest says what every log and every stream of usage promises, as
+// tests.
 //
 // Run checks one implementation of eventstore.Store against the promises of
-// package eventstore. A store that passes may stand wherever a store is asked
-// for. Followed and Entry help the tests of special stores.
+// package eventstore, RunUsage one of eventstore.Usage. What passes may stand
+// wherever one is asked for. Followed, Entry, FollowUsage and Report help the tests
+// of special ones.
 package eventstoretest
