@@ -83,27 +83,39 @@ var (
 	errSwitchedOff    = errors.New("tokens are switched off")
 )
 
-// admit settles who calls, or why they may not.
-func (s *Server) admit(r *http.Request, a access) (Caller, error) {
-	c := Caller{Request: requestID(r), Address: s.address(r)}
+// admit settles who calls, into c, or why they may not.
+func (s *Server) admit(r *http.Request, a access, c *Caller) error {
+	c.Request, c.Address = requestID(r), s.address(r)
 	if inURL(r.URL) {
-		return c, errTokenInURL
+		return errTokenInURL
 	}
 	if a.who == anybody {
-		return c, nil
+		return nil
 	}
 	if a.who == nobody {
-		return c, domain.Refuse(domain.ErrDenied, "nobody may call this", "")
+		return domain.Refuse(domain.ErrDenied, "nobody may call this", "")
 	}
 	shown, err := a.tokens(r)
 	if err != nil {
-		return c, err
+		return err
 	}
 	text, err := one(shown)
 	if err != nil {
-		return c, err
+		return err
 	}
 	use := projections.Use{Address: c.Address, Agent: r.UserAgent(), Needs: a.needs, Free: a.free}
+	if a.who == inside {
+		return s.enter(r, a, c, text, use)
+	}
+	if c.Checked, err = s.Model.Check(text, use); err != nil {
+		return err
+	}
+	return s.authorize(a, c)
+}
+
+// enter is how a caller comes into the organization in the path: with a token of
+// it, or with one that follows its holder there.
+func (s *Server) enter(r *http.Request, a access, c *Caller, text string, use projections.Use) (err error) {
 	org, known := s.Model.Find(r.PathValue("org"))
 	if known {
 		c.Checked, err = s.Model.CheckIn(org, text, use)
@@ -111,17 +123,17 @@ func (s *Server) admit(r *http.Request, a access) (Caller, error) {
 		c.Checked, err = s.Model.Check(text, use)
 	}
 	if err != nil {
-		return c, err
+		return err
 	}
-	if a.who == inside && c.elsewhere(org) {
-		return c, domain.Refuse(domain.ErrNotFound, "there is no such organization", "check its alias or number, and whether your token is bound to it")
+	if c.elsewhere(org) {
+		return domain.Refuse(domain.ErrNotFound, "there is no such organization", "check its alias or number, and whether your token is bound to it")
 	}
-	return c, s.authorize(a, c)
+	return s.authorize(a, c)
 }
 
 // elsewhere reports whether a token that is good, or would be if its organization
 // had not switched tokens off, is no token of an organization; none: zero.
-func (c Caller) elsewhere(org domain.OrganizationID) bool {
+func (c *Caller) elsewhere(org domain.OrganizationID) bool {
 	switch c.Reason {
 	case domain.ReasonForeign:
 		return true
@@ -131,7 +143,7 @@ func (c Caller) elsewhere(org domain.OrganizationID) bool {
 	return false
 }
 
-func (s *Server) authorize(a access, c Caller) error {
+func (s *Server) authorize(a access, c *Caller) error {
 	switch {
 	case c.Reason == domain.ReasonOff && a.off:
 		return s.permitWhileOff(a, c)
@@ -150,7 +162,7 @@ func (s *Server) authorize(a access, c Caller) error {
 }
 
 // permitWhileOff is permit for the routes that stay open.
-func (s *Server) permitWhileOff(a access, c Caller) (err error) {
+func (s *Server) permitWhileOff(a access, c *Caller) (err error) {
 	for _, p := range a.needs {
 		if err = s.Model.AllowsWhileOff(c.Meta(), p); err == nil {
 			return nil

@@ -154,8 +154,7 @@ func (m *mounter) guard(r route, handle func(http.ResponseWriter, *http.Request,
 			m.line(r, request, &caller, answer.status, took)
 		}()
 		request.Body = http.MaxBytesReader(answer, request.Body, r.limit()) // before the door: a dialect has credentials in bodies
-		admitted, err := m.server.admit(request, r.access)
-		caller = admitted
+		err := m.server.admit(request, r.access, &caller)
 		caller.tell(w.Header())
 		if err == nil && !r.waiting {
 			err = m.server.Model.Err()
