@@ -97,12 +97,13 @@ func (m *Model) look(c *Checked, text string, use *Use) error {
 	}
 	c.At = domain.At(m.now())
 	t.mu.RLock()
-	ask := domain.Ask{Now: c.At, Address: use.Address, Permission: use.Permission, Resource: use.Resource, Used: t.used(at)}
+	mark := t.marks.at(at)
+	ask := domain.Ask{Now: c.At, Address: use.Address, Permission: use.Permission, Resource: use.Resource, Used: mark.used()}
 	t.state.CheckAt(&c.Verdict, at, shown, &ask)
 	if c.Token.Kind != domain.NoKind { // the handle alone, which is no secret, tells nothing
 		c.Organization, c.Number, c.Alias, c.Home = t.state.ID, t.state.Number, t.state.Alias, t.state.ID
 		c.know(t.holder(&c.Verdict))
-		c.count(t.marks.at(at), t, use)
+		c.count(mark, t, use)
 	}
 	t.mu.RUnlock()
 	c.shown = shown.Hash

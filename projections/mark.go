@@ -61,7 +61,11 @@ func (s marks) upTo(place uint32) marks {
 // used is when the token at a place was last used, to the minute. The tenant is
 // locked by whoever asks.
 func (t *tenant) used(place uint32) domain.Instant {
-	k := t.marks.at(place)
+	return t.marks.at(place).used()
+}
+
+// used is when the token was last used; nil was not.
+func (k *mark) used() domain.Instant {
 	if k == nil {
 		return 0
 	}
