@@ -1,6 +1,7 @@
 package gitleakstest
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"io/fs"
@@ -223,21 +224,34 @@ func TestFindsNothingOfOurs(t *testing.T) {
 
 const root = "../.."
 
-// tracked are the files of the repository, if this is one.
+// tracked are the files that we publish: those of the repository or, where the
+// source was unpacked without one, all there are.
 func tracked(t *testing.T) []string {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join(root, ".git")); err != nil {
-		t.Skip("the source is in no repository")
+	files := unpacked
+	if _, err := os.Stat(filepath.Join(root, ".git")); err == nil {
+		files = committed
 	}
-	list, err := exec.CommandContext(t.Context(), "git", "-C", root, "ls-files", "-z").Output()
-	if err != nil {
-		t.Fatal(err)
+	all, err := files(t.Context())
+	if err != nil || len(all) < 100 {
+		t.Fatalf("there are %d files: %v", len(all), err)
 	}
-	files := strings.Split(strings.TrimSuffix(string(list), "\x00"), "\x00")
-	if len(files) < 100 {
-		t.Fatalf("there are %d files", len(files))
-	}
-	return files
+	return all
+}
+
+func committed(ctx context.Context) ([]string, error) {
+	list, err := exec.CommandContext(ctx, "git", "-C", root, "ls-files", "-z").Output()
+	return strings.Split(strings.TrimSuffix(string(list), "\x00"), "\x00"), err
+}
+
+func unpacked(context.Context) (files []string, err error) {
+	err = fs.WalkDir(os.DirFS(root), ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			files = append(files, path)
+		}
+		return err
+	})
+	return files, err
 }
 
 // The file is ours and theirs: it adds a rule and leaves out none.
