@@ -112,7 +112,7 @@ func TestDeletedAccount(t *testing.T) {
 func TestDeletedAccountMayNothing(t *testing.T) {
 	o := acmeAfter()
 	m := Meta{Actor: byAnn, Time: today, Gone: true}
-	if got := o.Rights(m); !got.IsZero() {
+	if got := o.rights(m); !got.IsZero() {
 		t.Errorf("rights are %v", permissionsOf(got))
 	}
 	_, err := UpdateOrganization{Name: "New"}.Decide(o, m)

@@ -67,7 +67,6 @@ type Verdict struct {
 	Replaced    Instant
 	TokenLimit  Limit
 	HolderLimit Limit
-	place       uint32
 }
 
 // Active reports whether the token opens anything at all.
@@ -99,7 +98,7 @@ func (o *Organization) CheckAt(v *Verdict, place uint32, s Shown, ask *Ask) {
 		return
 	}
 	reason := v.Reason
-	o.standing(v, t, place, ask)
+	o.standing(v, t, ask)
 	if reason != ReasonNone && v.Reason == ReasonNone {
 		v.Reason, v.Granted = reason, Permissions{}
 	}
@@ -190,12 +189,12 @@ func (o *Organization) Standing(id TokenID, ask *Ask) (v Verdict) {
 	if !known {
 		return Verdict{Reason: ReasonUnknown}
 	}
-	o.standing(&v, &o.Tokens.kept[place], place, ask)
+	o.standing(&v, &o.Tokens.kept[place], ask)
 	return v
 }
 
-func (o *Organization) standing(v *Verdict, t *Token, place uint32, ask *Ask) {
-	v.ID, v.Token, v.Seat, v.place = t.ID, *t, t.seat, place
+func (o *Organization) standing(v *Verdict, t *Token, ask *Ask) {
+	v.ID, v.Token, v.Seat = t.ID, *t, t.seat
 	terms := o.termsAt(t.terms)
 	if v.Reason = o.blocked(t, terms, ask); v.Reason != ReasonNone {
 		return

@@ -151,7 +151,7 @@ func TestCheck(t *testing.T) {
 			if diff := cmp.Diff(c.actor, v.Actor()); diff != "" {
 				t.Errorf("actor (-want +got):\n%s", diff)
 			}
-			if got := o.Rights(Meta{Actor: v.Actor(), Time: c.at}); got != c.granted {
+			if got := o.rights(Meta{Actor: v.Actor(), Time: c.at}); got != c.granted {
 				t.Errorf("rights of the actor are %v, want what was granted: %v", permissionsOf(got), permissionsOf(c.granted))
 			}
 			if c.reason == ReasonUnknown && v.Token != (Token{}) {
@@ -406,7 +406,7 @@ func TestGrantedWherever(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("granted %v, want %v", got, want)
 			}
-			if rights := o.Rights(Meta{Actor: byBot, Time: today}); rights != v.Granted {
+			if rights := o.rights(Meta{Actor: byBot, Time: today}); rights != v.Granted {
 				t.Errorf("commands with %v", o.Names(rights))
 			}
 		})
@@ -432,8 +432,8 @@ func TestCheckAtAnotherPlace(t *testing.T) {
 			t.Errorf("at %d: %q, %+v", at, v.Reason, v.Token)
 		}
 	}
-	if got := o.Tokens.Len(); got != 6 || o.Tokens.At(place).ID != laptop {
-		t.Errorf("%d tokens, at %d %v", got, place, o.Tokens.At(place).ID)
+	if got := len(o.Tokens.kept); got != 6 || o.Tokens.kept[place].ID != laptop {
+		t.Errorf("%d tokens, at %d %v", got, place, o.Tokens.kept[place].ID)
 	}
 	for tok := range o.Tokens.All() {
 		if tok.ID != tokenOf(ann) {
@@ -639,12 +639,12 @@ func TestWithASecretThatWasReplaced(t *testing.T) {
 		byMia:   PermissionsOf(OrganizationRead, PolicyRead, MembersRead, RolesRead, PermissionsRead, TokensCheck, TokensReadOwn, EnginesRead, TokensRevokeOwn),
 		byRobot: PermissionsOf(OrganizationRead, MembersRead, TokensCheck, TokensReadAny, EnginesRead, TokensRevokeAny),
 	} {
-		if got := o.Rights(Meta{Actor: actor, Time: today, Replaced: true}); got != want {
+		if got := o.rights(Meta{Actor: actor, Time: today, Replaced: true}); got != want {
 			t.Errorf("%+v may %v, want %v", actor, o.Names(got), o.Names(want))
 		}
 	}
 	visitor := Meta{Actor: Actor{ActorMember, bob, token("visitor")}, Time: today, Replaced: true, Pass: &Pass{Token: Token{ID: token("visitor"), Kind: Personal, Holder: bob, Unbound: true}}}
-	if got := o.Rights(visitor); got != reads.or(PermissionsOf(TokensRevokeOwn, TokensRevokeAny)) {
+	if got := o.rights(visitor); got != reads.or(PermissionsOf(TokensRevokeOwn, TokensRevokeAny)) {
 		t.Errorf("a visitor may %v", o.Names(got))
 	}
 }
@@ -661,7 +661,7 @@ func TestFrom(t *testing.T) {
 	}
 	o := acmeAfter(TokenBound{tokenOf(mia), Terms{Networks: networks("10.0.0.0/8")}})
 	for address, may := range map[string]bool{"10.0.0.1": true, "::ffff:10.0.0.1": true, "::ffff:192.0.2.7": false, "": false} {
-		if got := o.Rights(Meta{Actor: byMia, Time: today, Address: address}); got.IsZero() == may {
+		if got := o.rights(Meta{Actor: byMia, Time: today, Address: address}); got.IsZero() == may {
 			t.Errorf("from %q: %v, want rights %t", address, permissionsOf(got), may)
 		}
 	}

@@ -625,10 +625,10 @@ func TestMemberWhoComesBack(t *testing.T) {
 	decide(t, o, byAnn, UpdateMember{Account: eva, Suspended: ptr(true)})
 	decide(t, o, byAnn, RemoveMember{Account: eva})
 	decide(t, o, byAnn, AddMember{eva, Auditor, first})
-	if got := o.Rights(Meta{Actor: byEva, Time: today}); !got.IsZero() {
+	if got := o.rights(Meta{Actor: byEva, Time: today}); !got.IsZero() {
 		t.Errorf("the old token has rights %v", permissionsOf(got))
 	}
-	if got := o.Rights(Meta{Actor: Actor{Kind: ActorMember, Account: eva, Token: first.Token}, Time: today}); got != allowedTo(Auditor) {
+	if got := o.rights(Meta{Actor: Actor{Kind: ActorMember, Account: eva, Token: first.Token}, Time: today}); got != allowedTo(Auditor) {
 		t.Errorf("the new token has rights %v, want an auditor's", permissionsOf(got))
 	}
 	if member, _ := o.Member(eva); member.Suspended || member.Role != Auditor {

@@ -46,10 +46,8 @@ func NewOrganization(id OrganizationID) *Organization {
 	}
 }
 
-// Rights is what the actor may do in the organization at this moment: nothing,
+// rights is what the actor may do in the organization at this moment: nothing,
 // unless the token they showed is live and its holder active.
-func (o *Organization) Rights(m Meta) Permissions { return o.rights(m) }
-
 func (o *Organization) rights(m Meta) (none Permissions) {
 	if m.Gone {
 		return none
@@ -57,7 +55,7 @@ func (o *Organization) rights(m Meta) (none Permissions) {
 	ask := m.ask()
 	if place, known := o.Tokens.Place(m.Actor.Token); known {
 		var v Verdict
-		o.standing(&v, &o.Tokens.kept[place], place, &ask)
+		o.standing(&v, &o.Tokens.kept[place], &ask)
 		return m.cut(v.rights(m.Actor))
 	}
 	if m.Pass != nil && m.Pass.Token.ID == m.Actor.Token {

@@ -274,7 +274,7 @@ func TestImpostorsDoNothing(t *testing.T) {
 			t.Run(what+", by "+who, func(t *testing.T) {
 				at := max(i.at, today)
 				o := acmeAfter(all(given, i.given)...)
-				if got := o.Rights(Meta{Actor: i.actor, Time: at}); !got.IsZero() {
+				if got := o.rights(Meta{Actor: i.actor, Time: at}); !got.IsZero() {
 					t.Errorf("rights are %v, want none", permissionsOf(got))
 				}
 				events, err := when.Decide(o, Meta{Actor: i.actor, Time: at})

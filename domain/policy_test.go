@@ -448,7 +448,7 @@ func TestBlocks(t *testing.T) {
 		TokenExpiryChanged{Token: token("never")}, ApprovalRequested{token("waits"), tomorrow}, TokenRevoked{Token: token("revoked")},
 	)...)
 	used := func(place uint32) Instant {
-		if o.Tokens.At(place).ID == token("used") {
+		if o.Tokens.kept[place].ID == token("used") {
 			return today - 1
 		}
 		return 0

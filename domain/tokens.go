@@ -38,12 +38,6 @@ func (s *Tokens) Place(id TokenID) (place uint32, known bool) {
 	}
 }
 
-// At is the token at a place.
-func (s *Tokens) At(place uint32) Token { return s.kept[place] }
-
-// Len is how many there are and were.
-func (s *Tokens) Len() int { return len(s.kept) }
-
 // All is every token, in the order in which they were issued.
 func (s *Tokens) All() iter.Seq[*Token] {
 	return func(yield func(*Token) bool) {

@@ -60,6 +60,9 @@ func (s *Server) end(ctx context.Context, c Caller, secret, reason string) (genu
 // scanningReport answers POST /api/v1/secret-scanning: a scanner's signed list of
 // secrets that it found in public. All that are ours end.
 func (s *Server) scanningReport(w http.ResponseWriter, r *http.Request, c Caller) error {
+	if !s.ScanningKeys.known(r.Header) { // before strangers may send megabytes
+		return errScanSignature
+	}
 	body, err := readBody(r)
 	if err != nil {
 		return err

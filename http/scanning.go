@@ -90,6 +90,11 @@ func parseScanningKey(text string) (*ecdsa.PublicKey, error) {
 // strangers control all of it, and scanners get it right.
 var errScanSignature = errors.New("a report that no known scanner has signed")
 
+// known reports whether the headers name a key that there is.
+func (keys ScanningKeys) known(header http.Header) bool {
+	return keys[header.Get("Github-Public-Key-Identifier")] != nil
+}
+
 // verify refuses a body that none of the keys has signed. A header that is there
 // twice is refused, because a proxy may have checked the other.
 func (keys ScanningKeys) verify(header http.Header, body []byte) error {

@@ -78,6 +78,7 @@ func (m *Main) register(r *prometheus.Registry) {
 	gauge("jeton_views_position", "How far the log has been written into the views.", func() float64 { at, _ := m.Views.Position(); return float64(at) })
 	gauge("jeton_usage_waiting", "Tokens whose use was not told to the other nodes yet.", func() float64 { return float64(m.Model.Reporting().Waiting) })
 	gauge("jeton_usage_missed", "Uses that were not counted, because those of too many tokens wait.", func() float64 { return float64(m.Model.Reporting().Missed) })
+	gauge("jeton_usage_skipped", "Reports of use that could not be read: of a younger version, or broken.", func() float64 { n, _ := m.Views.SkippedUsage(); return float64(n) })
 	if m.Config.usesData() {
 		gauge("jeton_disk_free_bytes", "Bytes left on the disk of the data directory.", func() float64 { n, _ := diskFree(m.Config.Data); return float64(n) })
 	}
