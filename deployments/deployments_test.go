@@ -5,6 +5,7 @@ package deployments_test
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -117,6 +118,81 @@ func TestJetonMayKeepUsage(t *testing.T) {
 	}
 }
 
+// The service's user makes the stream of objects, writes, reads, lists, deletes and
+// sweeps them, and does not change or delete the stream.
+func TestJetonMayKeepObjects(t *testing.T) {
+	ctx := context.Background()
+	s := natsServer(t)
+	js := connect(t, s, "jeton:apppassword")
+	objects := openObjects(t, js)
+	if _, err := objects.Put(ctx, "acme/report", strings.NewReader("content"), 7); err != nil {
+		t.Fatal(err)
+	}
+	_, r, err := objects.Get(ctx, "acme/report")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if content, err := io.ReadAll(r); err != nil || string(content) != "content" {
+		t.Errorf("got %q, %v", content, err)
+	}
+	mayNot(t, objectsStream, rewrites(t, js, objectsStream))
+	if _, err := js.Publish(ctx, "$O.JETON_OBJECTS.C.leftover", nil); err != nil {
+		t.Fatal(err)
+	}
+	objects.Stalled = 0
+	err = objects.List(ctx, func(o eventstore.Object) error { return objects.Delete(ctx, o.Name) })
+	if err := errors.Join(err, r.Close(), objects.Sweep(ctx, 0)); err != nil {
+		t.Error(err)
+	}
+	if stream, err := js.Stream(ctx, objectsStream); err != nil || stream.CachedInfo().State.Msgs != 0 {
+		t.Errorf("deleted and swept, something is left (%v)", err)
+	}
+	if err := connect(t, s, "ops:opspassword").DeleteStream(ctx, objectsStream); err != nil {
+		t.Errorf("the operators' user can't delete objects: %v", err)
+	}
+}
+
+const objectsStream = "OBJ_JETON_OBJECTS"
+
+// openObjects opens the objects of a new log.
+func openObjects(t *testing.T, js jetstream.JetStream) *eventstore.JetStreamObjects {
+	t.Helper()
+	log, err := eventstore.Create(context.Background(), js, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Confirm = time.Millisecond // nobody takes over
+	objects, err := eventstore.OpenObjects(context.Background(), log, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// The service's user tells the other nodes of its presence and hears theirs.
+func TestJetonMayTellOfItsPresence(t *testing.T) {
+	s := natsServer(t)
+	log, err := eventstore.Create(context.Background(), connect(t, s, "jeton:apppassword"), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	other := eventstore.OpenPresence(log)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	go func() {
+		for ctx.Err() == nil && other.Tell([]byte("here")) == nil {
+			<-tick.C
+		}
+	}()
+	heard := ""
+	err = eventstore.OpenPresence(log).Hear(ctx, func(message []byte) { heard = string(message); cancel() })
+	if heard != "here" || !errors.Is(err, context.Canceled) {
+		t.Errorf("heard %q, %v", heard, err)
+	}
+}
+
 // The service's user cannot change or delete the log or usage; the operators' user can.
 func TestJetonMayNotRewriteTheLog(t *testing.T) {
 	ctx := context.Background()
@@ -139,6 +215,18 @@ func TestJetonMayNotRewriteTheLog(t *testing.T) {
 
 func mayNotRewrite(t *testing.T, js jetstream.JetStream, name string) {
 	t.Helper()
+	stream, err := js.Stream(context.Background(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attempts := rewrites(t, js, name)
+	attempts["purge"] = func() error { return stream.Purge(context.Background()) }
+	mayNot(t, name, attempts)
+}
+
+// rewrites are what only operators may do, by name.
+func rewrites(t *testing.T, js jetstream.JetStream, name string) map[string]func() error {
+	t.Helper()
 	ctx := context.Background()
 	stream, err := js.Stream(ctx, name)
 	if err != nil {
@@ -146,12 +234,15 @@ func mayNotRewrite(t *testing.T, js jetstream.JetStream, name string) {
 	}
 	config := stream.CachedInfo().Config
 	config.MaxMsgs = 1
-	attempts := map[string]func() error{
+	return map[string]func() error{
 		"update":         func() error { _, err := js.UpdateStream(ctx, config); return err },
 		"delete":         func() error { return js.DeleteStream(ctx, name) },
-		"purge":          func() error { return stream.Purge(ctx) },
 		"delete message": func() error { return stream.DeleteMsg(ctx, 1) },
 	}
+}
+
+func mayNot(t *testing.T, name string, attempts map[string]func() error) {
+	t.Helper()
 	for what, attempt := range attempts {
 		if err := attempt(); !denied(err) {
 			t.Errorf("%s %s: %v, want no answer", what, name, err)

@@ -30,6 +30,16 @@
 // is old, is made again when it is lost, and of all that the log notices nothing.
 // It promises followers their order and no report twice, but not every report.
 //
+// There also stands Objects, which keeps what is too large for a commit: an object
+// is content under a name, whole and on disk or not there, the same for ever until
+// it is deleted, and read to its end only if it is what was stored. Chunks that a
+// Put left behind when it was killed are leftovers; Sweep removes them.
+//
+// And Presence, where nodes tell each other what is so just now, such as which
+// engines are connected to them. Nothing of it is kept and any of it may be lost,
+// so it is told again and again: a node tells, all others hear.
+//
 // To add a store, implement Store and call eventstoretest.Run from its test; for
-// usage, implement Usage and call eventstoretest.RunUsage.
+// usage, objects and presence implement Usage, Objects or Presence and call
+// RunUsage, RunObjects or RunPresence.
 package eventstore
