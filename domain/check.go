@@ -30,13 +30,15 @@ const (
 	ReasonDeleted    Reason = "deleted"    // its organization was, or its holder's account
 	ReasonPermission Reason = "permission" // it is good, but not for that
 	ReasonResource   Reason = "resource"   // it is good for that, but not there
+	ReasonDoor       Reason = "door"       // the engine is disabled, or does not take what was shown
+	ReasonStale      Reason = "stale"      // whoever was asked has not heard of the platform for too long
 )
 
 // Reasons is all of them.
 var Reasons = []Reason{
 	ReasonNone, ReasonUnknown, ReasonRevoked, ReasonExpired, ReasonSuspended, ReasonMalformed, ReasonForeign,
 	ReasonWaiting, ReasonNotYet, ReasonReplaced, ReasonNetwork, ReasonOff, ReasonPolicy, ReasonIdle, ReasonUnbound,
-	ReasonLimited, ReasonDeleted, ReasonPermission, ReasonResource,
+	ReasonLimited, ReasonDeleted, ReasonPermission, ReasonResource, ReasonDoor, ReasonStale,
 }
 
 // Ask is the occasion of a check.
@@ -47,6 +49,8 @@ type Ask struct {
 	// Permission is what the bearer wants to do, by name; empty: nobody asks.
 	Permission string
 	Resource   Resource // on what; empty: on nothing in particular
+	Within     Resource // what that is a part of; empty: of nothing
+	entering   bool     // all that is asked for is to come in at the engine Within
 }
 
 // Verdict is the answer of a check.
@@ -258,14 +262,38 @@ func (o *Organization) allow(v *Verdict, has Permissions, given, holders *Grant,
 	if ask.Permission == "" {
 		return
 	}
-	p := o.Permission(ask.Permission)
+	if ask.entering { // what most ask at every door, and needs nothing to be looked up
+		v.Denied = o.enters(has, given, holders, ask.Within)
+		return
+	}
+	p, on := o.Permission(ask.Permission), ask.Resource
+	if on == "" && o.about(p, ask.Within) {
+		on = ask.Within
+	}
 	switch {
 	case !has.Has(p):
 		v.Denied = ReasonPermission
-	case !o.about(p, ask.Resource), !v.Granted.Has(p) && (ask.Resource == "" || !o.catalogue.bound.Has(p)),
-		!listed(given.Resources, ask.Resource) || !listed(holders.Resources, ask.Resource):
+	case !o.about(p, on), !v.Granted.Has(p) && (on == "" && ask.Within == "" || !o.catalogue.bound.Has(p)),
+		!given.covers(on, ask.Within), !holders.covers(on, ask.Within):
 		v.Denied = ReasonResource
 	}
+}
+
+// enters is why one who may do what is in has does not come in at an engine.
+func (o *Organization) enters(has Permissions, given, holders *Grant, engine Resource) Reason {
+	switch {
+	case !has.Has(o.catalogue.enter):
+		return ReasonPermission
+	case !listed(given.Resources, engine, false), !listed(holders.Resources, engine, false):
+		return ReasonResource
+	}
+	return ReasonNone
+}
+
+// covers reports whether a grant is not limited to others than these: a resource, or
+// what it is a part of.
+func (g *Grant) covers(asked, within Resource) bool {
+	return listed(g.Resources, asked, within == "") || listed(g.Resources, within, false)
 }
 
 var noGrant Grant
@@ -291,9 +319,10 @@ func (o *Organization) about(p Permission, asked Resource) bool {
 	return asked == "" || kind == "" || kind == of
 }
 
-func listed(resources []Resource, asked Resource) bool {
+// listed reports whether a resource is among others; nothing is if it may be.
+func listed(resources []Resource, asked Resource, nothing bool) bool {
 	if len(resources) == 0 || asked == "" {
-		return true
+		return len(resources) == 0 || nothing
 	}
 	for _, r := range resources {
 		if r.matches(asked) {

@@ -372,7 +372,7 @@ func TestGrantedWherever(t *testing.T) {
 	list := custom("clones.create", "engines.read", "engines.create", "members.add", "tokens.check")
 	role := func(name Role) Grant { return Grant{Access: ByRole, Role: name} }
 	readOnly, full := Grant{Access: ReadOnly}, Grant{Access: FullAccess}
-	const ci, reads = "organization.read tokens.check tokens.rotate-own", "organization.read policy.read members.read roles.read permissions.read tokens.check tokens.read-own"
+	const ci, reads = "organization.read tokens.check tokens.rotate-own", "organization.read policy.read members.read roles.read permissions.read tokens.check tokens.read-own database-lab.read"
 	for name, c := range map[string]struct {
 		machine, token Grant
 		want           string
@@ -614,6 +614,11 @@ func TestWithASecretThatWasReplaced(t *testing.T) {
 		needs + "roles.delete":        {DeleteRole{Name: "guest"}},
 		needs + "permissions.define":  {DefinePermission{Definition{Name: "clones.read", Group: "clones"}}},
 		needs + "permissions.retire":  {RetirePermission{"clones.create"}},
+		needs + "engines.create":      {RegisterEngine{Name: "new", EngineToken: EngineToken{Token: token("new"), Hash: hashOf("new")}}},
+		needs + "engines.update":      {UpdateEngine{Engine: 9, Disabled: ptr(true)}, ReplaceEngineToken{Engine: 9}},
+		needs + "engines.delete":      {DeleteEngine{Engine: 9}},
+		needs + "database-lab.joe":    {KeepRecord{Kind: JoeSession}, AmendRecord{Number: 9, Kind: JoeSession}, RemoveRecords{Kind: JoeInstance, Numbers: []Position{9}}},
+		needs + "database-lab.delete": {RemoveRecords{Kind: JoeSession, Numbers: []Position{9}}},
 		needs + "tokens.approve":      {ApproveToken{Token: token("waits")}, RefuseToken{Token: token("waits"), Reason: "no"}},
 		useTheNew:                     {issueLaptop, RotateToken{Token: robot, Hash: hashOf("x")}, RemoveMember{Account: ann}},
 	} {
@@ -636,8 +641,8 @@ func TestWithASecretThatWasReplaced(t *testing.T) {
 	reads := allowedTo(Auditor)
 	for actor, want := range map[Actor]Permissions{
 		byAnn: reads.or(PermissionsOf(TokensRevokeOwn, TokensRevokeAny)), byAda: reads,
-		byMia:   PermissionsOf(OrganizationRead, PolicyRead, MembersRead, RolesRead, PermissionsRead, TokensCheck, TokensReadOwn, EnginesRead, TokensRevokeOwn),
-		byRobot: PermissionsOf(OrganizationRead, MembersRead, TokensCheck, TokensReadAny, EnginesRead, TokensRevokeAny),
+		byMia:   PermissionsOf(OrganizationRead, PolicyRead, MembersRead, RolesRead, PermissionsRead, TokensCheck, TokensReadOwn, EnginesRead, LabRead, TokensRevokeOwn),
+		byRobot: PermissionsOf(OrganizationRead, MembersRead, TokensCheck, TokensReadAny, EnginesRead, LabRead, TokensRevokeAny),
 	} {
 		if got := o.rights(Meta{Actor: actor, Time: today, Replaced: true}); got != want {
 			t.Errorf("%+v may %v, want %v", actor, o.Names(got), o.Names(want))

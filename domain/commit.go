@@ -84,6 +84,7 @@ type DirectoryCommand interface {
 
 // Evolve takes a commit's events into the organization they are about.
 func (o *Organization) Evolve(c Commit) {
+	o.forget()
 	for _, e := range c.Events {
 		if e, ok := e.(OrganizationEvent); ok {
 			e.Evolve(o, c.Meta)

@@ -205,7 +205,7 @@ func (o *Organization) reach(kind TokenKind, t *terms) Permissions {
 func (o *Organization) within(kind TokenKind, given, other terms) bool {
 	allowed := o.reach(kind, &other)
 	excess := o.reach(kind, &given).without(&allowed)
-	more := func(r Resource) bool { return !listed(other.Grant.Resources, r) }
+	more := func(r Resource) bool { return !listed(other.Grant.Resources, r, true) }
 	resources := given.Grant.Resources
 	return excess.IsZero() && covered(given.Networks, other.Networks) &&
 		(len(resources) > 0 || len(other.Grant.Resources) == 0) && !slices.ContainsFunc(resources, more)

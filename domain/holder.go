@@ -49,6 +49,7 @@ func (o *Organization) seat(account AccountID, do func(*holder)) {
 		o.holders = append(o.holders, holder{Account: account})
 	}
 	do(&o.holders[at])
+	o.touched = append(o.touched, at)
 }
 
 // tokensOf are the places of all tokens of a holder that were ever issued, the

@@ -27,6 +27,11 @@ type Organization struct {
 	programs   map[nameKey]AccountID // who has a name, among service accounts
 	formers    map[TokenID][]former  // secrets that were rotated out, the oldest first
 	approvals  map[TokenID]approval
+	engines    engines
+	projects   map[nameKey]Position
+	records    records
+
+	touched []uint32 // the places of holders that the last commit has changed
 }
 
 // NewOrganization is an organization in which nothing has happened yet.
@@ -43,6 +48,7 @@ func NewOrganization(id OrganizationID) *Organization {
 		programs:   map[nameKey]AccountID{},
 		formers:    map[TokenID][]former{},
 		approvals:  map[TokenID]approval{},
+		projects:   map[nameKey]Position{},
 	}
 }
 

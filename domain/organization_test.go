@@ -210,7 +210,9 @@ func TestImpostorsDoNothing(t *testing.T) {
 		issued(token("own"), ann, "own"),
 		TokenIssued{Token: token("adm"), Type: Administrative, Name: "adm", Hash: hashOf("adm")},
 		botThere, clones, RoleCreated{"guest", "", nil},
-		issued(token("waits"), zoe, "waits"), did(person(zoe), ApprovalRequested{token("waits"), nextYear + 1}))
+		issued(token("waits"), zoe, "waits"), did(person(zoe), ApprovalRequested{token("waits"), nextYear + 1}),
+		prodThere, RecordKept{Type: LabSession}, RecordKept{Type: LabInstance})
+	prod, session := Position(len(given)-1), Position(len(given)) // the fixture is at position 1
 	for what, when := range map[string]command[*Organization]{
 		"rename the organization":        UpdateOrganization{Name: "New"},
 		"add a member":                   AddMember{AccountID{named("new")}, Ordinary, first},
@@ -266,6 +268,20 @@ func TestImpostorsDoNothing(t *testing.T) {
 		"warn of what ends":                WarnOfExpiry{},
 		"end what nobody has approved":     Lapse{},
 		"report a reuse":                   ReportReuse{Token: token("own")},
+
+		"register an engine":          RegisterEngine{Name: "new", EngineToken: EngineToken{Token: token("new"), Hash: hashOf("new")}},
+		"open an engine to everybody": UpdateEngine{Engine: prod, Door: &Door{Open: true}},
+		"disable an engine":           UpdateEngine{Engine: prod, Disabled: ptr(true)},
+		"delete an engine":            DeleteEngine{Engine: prod},
+		"replace its token":           ReplaceEngineToken{Engine: prod, EngineToken: EngineToken{Token: token("new"), Hash: hashOf("new")}},
+		"change what is no engine":    UpdateEngine{Engine: 999},
+		"send a session":              KeepRecord{Kind: LabSession},
+		"send a report":               KeepRecord{Kind: CheckupReport, Project: "new"},
+		"change a session":            AmendRecord{Number: session, Kind: LabSession, Facts: []byte("{}")},
+		"change what is no session":   AmendRecord{Number: 999, Kind: LabSession},
+		"remove a session":            RemoveRecords{Kind: LabSession, Numbers: []Position{session}},
+		"remove an instance":          RemoveRecords{Kind: LabInstance, Numbers: []Position{session + 1}},
+		"remove what is no instance":  RemoveRecords{Kind: LabInstance, Numbers: []Position{999}},
 	} {
 		for who, i := range impostors() {
 			if i.actor.Kind == ActorSystem && forTheSystem(when) {

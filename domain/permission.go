@@ -53,6 +53,9 @@ const (
 	LabTelemetry
 	LabSessions
 	LabInstances
+	EnginesUse
+	LabRead
+	LabDelete
 	permissionCount
 )
 
@@ -75,6 +78,9 @@ type Definition struct {
 	Resource       string `json:"resource,omitempty"` // the type of resource it is about; empty: none
 	Description    string `json:"description,omitempty"`
 }
+
+// enginesUse is the name of what those need who come to an engine for nothing finer.
+const enginesUse = "engines.use"
 
 const (
 	reads, writes       = false, true
@@ -122,6 +128,9 @@ var definitions = [permissionCount]Definition{
 	LabTelemetry:               {"database-lab.telemetry", "database-lab", writes, general, "", "call the telemetry functions of Database Lab"},
 	LabSessions:                {"database-lab.sessions", "database-lab", writes, general, "", "call the session functions of Database Lab"},
 	LabInstances:               {"database-lab.instances", "database-lab", writes, general, "", "register instances of Database Lab"},
+	EnginesUse:                 {enginesUse, "engines", writes, general, "engine", "come in at engines, where they ask for nothing finer"},
+	LabRead:                    {"database-lab.read", "database-lab", reads, general, "", "read what programs of Database Lab have sent"},
+	LabDelete:                  {"database-lab.delete", "database-lab", writes, privileged, "", "delete what programs of Database Lab have sent"},
 }
 
 func (p Permission) String() string {
@@ -188,11 +197,13 @@ func (set Permissions) All() iter.Seq[Permission] {
 // changed, only replaced: organizations without own permissions share one.
 type catalogue struct {
 	names map[string]Permission
-	own   []Definition // from firstOwn on; those that were retired stay in their places
+	copy  map[Permission]Definition // in the copy of an engine: all of them, as its platform numbers them
+	own   []Definition              // from firstOwn on; those that were retired stay in their places
 	live  Permissions
 	reads Permissions // of the live ones
 	work  Permissions // of the live ones: those that are not administrative
 	bound Permissions // of all there ever were: those about a type of resource
+	enter Permission  // engines.use
 }
 
 var commonCatalogue = func() *catalogue {
@@ -205,6 +216,9 @@ var commonCatalogue = func() *catalogue {
 
 func (c *catalogue) add(p Permission, d Definition) {
 	c.names[d.Name] = p
+	if d.Name == enginesUse {
+		c.enter = p
+	}
 	one := PermissionsOf(p)
 	c.live = c.live.or(one)
 	if !d.Write {
@@ -219,6 +233,9 @@ func (c *catalogue) add(p Permission, d Definition) {
 }
 
 func (c *catalogue) definition(p Permission) Definition {
+	if c.copy != nil {
+		return c.copy[p]
+	}
 	if p < permissionCount {
 		return definitions[p]
 	}
@@ -227,17 +244,20 @@ func (c *catalogue) definition(p Permission) Definition {
 
 // with is the catalogue with one more permission.
 func (c *catalogue) with(d Definition) *catalogue {
-	more := &catalogue{maps.Clone(c.names), append(slices.Clone(c.own), d), c.live, c.reads, c.work, c.bound}
+	more := *c
+	more.names, more.own = maps.Clone(c.names), append(slices.Clone(c.own), d)
 	more.add(firstOwn+Permission(len(c.own)), d)
-	return more
+	return &more
 }
 
 // less is the catalogue without a permission.
 func (c *catalogue) less(name string) *catalogue {
-	rest := maps.Clone(c.names)
-	gone := PermissionsOf(rest[name])
-	delete(rest, name)
-	return &catalogue{rest, c.own, c.live.without(&gone), c.reads.without(&gone), c.work.without(&gone), c.bound}
+	rest := *c
+	rest.names = maps.Clone(c.names)
+	gone := PermissionsOf(rest.names[name])
+	delete(rest.names, name)
+	rest.live, rest.reads, rest.work = c.live.without(&gone), c.reads.without(&gone), c.work.without(&gone)
+	return &rest
 }
 
 // Permission is the live permission of that name; NoPermission, which nobody has,

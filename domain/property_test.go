@@ -72,6 +72,8 @@ func (w *world) things() []func(*rapid.T) {
 		act(func(t *rapid.T) command[*Organization] { return RetirePermission{anyDefinition(t).Name} }),
 		act(func(t *rapid.T) command[*Organization] { return DeleteRole{anyCustomRole(t), seen(t)} }),
 		act(func(t *rapid.T) command[*Organization] { return RefuseToken{w.anyWaiting(t), "no"} }),
+		act(func(t *rapid.T) command[*Organization] { return DeleteEngine{w.anyEngine(t), reason(t), seen(t)} }),
+		act(func(t *rapid.T) command[*Organization] { return w.removeRecords(t) }),
 		func(t *rapid.T) {
 			if w.pick(t, 10) == 0 {
 				w.act(t, DeleteOrganization{Alias: "acme"})
@@ -95,6 +97,9 @@ func (w *world) things() []func(*rapid.T) {
 		}),
 		act(func(t *rapid.T) command[*Organization] { return w.createMachine(t) }),
 		act(func(t *rapid.T) command[*Organization] { return w.updateMachine(t) }),
+		act(func(t *rapid.T) command[*Organization] { return w.registerEngine(t) }),
+		act(func(t *rapid.T) command[*Organization] { return w.updateEngine(t) }),
+		act(func(t *rapid.T) command[*Organization] { return w.keepRecord(t) }),
 		func(t *rapid.T) { w.do(t, Meta{Actor: system, Time: w.now}, Lapse{}) },
 		func(t *rapid.T) { w.do(t, Meta{Actor: system, Time: w.now}, WarnOfExpiry{}) },
 	}
@@ -122,6 +127,25 @@ type world struct {
 	deleted  bool
 	rotated  TokenID // what somebody wanted to rotate last
 	before   map[TokenID]toldBefore
+	engines  map[Position]*toldEngine
+	named    map[string]bool // of engines, for ever
+	projects map[string]Position
+	records  map[Position]toldRecord
+	heard    func(*rapid.T) // whoever follows is told of a commit
+}
+
+type toldEngine struct {
+	name     string
+	token    TokenID
+	door     Door
+	disabled bool
+	gone     bool
+}
+
+type toldRecord struct {
+	kind   RecordKind
+	parent Position
+	key    string
 }
 
 // toldBefore is a token as it was before a command.
@@ -197,15 +221,16 @@ func (t *toldToken) secret() *toldSecret { return t.secrets[len(t.secrets)-1] }
 
 // What the roles of every organization allow of the service's own permissions.
 const (
-	toldRead    = "organization.read policy.read members.read roles.read permissions.read tokens.check tokens.read-own engines.read "
+	toldRead    = "organization.read policy.read members.read roles.read permissions.read tokens.check tokens.read-own engines.read database-lab.read "
 	toldReads   = toldRead + "tokens.read-any log.read "
 	toldLab     = "database-lab.joe database-lab.checkup database-lab.telemetry database-lab.sessions database-lab.instances "
-	toldMembers = toldRead + toldLab + "tokens.create-personal tokens.update-own tokens.rotate-own tokens.revoke-own "
+	toldMembers = toldRead + toldLab + "engines.use tokens.create-personal tokens.update-own tokens.rotate-own tokens.revoke-own "
 	toldAdmin   = toldMembers + "tokens.read-any log.read organization.update policy.update members.add members.update members.remove " +
 		"roles.create roles.update roles.delete permissions.define permissions.retire tokens.create-administrative tokens.create-service " +
-		"tokens.update-any tokens.rotate-any tokens.revoke-any tokens.approve engines.create engines.update engines.delete "
-	toldOwner   = toldAdmin + "organization.delete "
-	toldProgram = "organization.read members.read tokens.check tokens.read-any tokens.revoke-any engines.read " + toldLab
+		"tokens.update-any tokens.rotate-any tokens.revoke-any tokens.approve engines.create engines.update engines.delete database-lab.delete "
+	toldOwner     = toldAdmin + "organization.delete "
+	toldProgram   = "organization.read members.read tokens.check tokens.read-any tokens.revoke-any engines.read database-lab.read " + toldLab
+	toldOfEngines = "tokens.check database-lab.telemetry database-lab.sessions database-lab.instances "
 )
 
 var builtIn = map[Role]struct {
@@ -216,9 +241,10 @@ var builtIn = map[Role]struct {
 	Ordinary:       {toldMembers, func(d Definition) bool { return !d.Administrative }},
 	Admin:          {toldAdmin, func(Definition) bool { return true }},
 	Owner:          {toldOwner, func(Definition) bool { return true }},
-	"ci":           {"organization.read tokens.check tokens.rotate-own", func(d Definition) bool { return !d.Administrative }},
+	"ci":           {"organization.read tokens.check tokens.rotate-own engines.use", func(d Definition) bool { return !d.Administrative }},
 	"general:read": {toldRead, func(d Definition) bool { return !d.Administrative && !d.Write }},
 	"schema-only":  {"organization.read roles.read permissions.read", func(Definition) bool { return false }},
+	"engine":       {toldOfEngines, func(Definition) bool { return false }},
 }
 
 // rights is a set of permissions by their names.
@@ -392,6 +418,7 @@ func newWorld(t *rapid.T) *world {
 		now: today, o: NewOrganization(acme), texts: map[Hash]string{},
 		members: map[AccountID]*toldMember{}, machines: map[AccountID]*toldMachine{}, tokens: map[TokenID]*toldToken{},
 		roles: map[Role]*toldRole{}, own: map[string]*toldPermission{}, policy: UsualPolicy(),
+		engines: map[Position]*toldEngine{}, named: map[string]bool{}, projects: map[string]Position{}, records: map[Position]toldRecord{},
 	}
 	for name := range builtIn {
 		w.roles[name] = &toldRole{name: name}
@@ -588,6 +615,11 @@ var changes = map[reflect.Type]string{
 	reflect.TypeFor[UpdatePolicy]():         "policy.update",
 	reflect.TypeFor[ApproveToken]():         "tokens.approve",
 	reflect.TypeFor[RefuseToken]():          "tokens.approve",
+	reflect.TypeFor[RegisterEngine]():       "engines.create",
+	reflect.TypeFor[UpdateEngine]():         "engines.update",
+	reflect.TypeFor[DeleteEngine]():         "engines.delete",
+	reflect.TypeFor[KeepRecord]():           toldLab,
+	reflect.TypeFor[RemoveRecords]():        toldLab + "database-lab.delete",
 }
 
 func (w *world) do(t *rapid.T, m Meta, c command[*Organization]) []Event {
@@ -641,6 +673,14 @@ func (w *world) givesNoMore(t *rapid.T, m Meta, has rights, events []Event) {
 			}
 			if told := w.tokens[e.Token]; told.kind == Personal && told.holder != m.Actor.Account {
 				t.Fatalf("%+v learns a secret of %v", m.Actor, told.holder)
+			}
+		case PermissionDefined:
+			if !has["permissions.define"] {
+				t.Fatalf("%+v defines %q and has %v", m.Actor, e.Name, slices.Sorted(maps.Keys(has)))
+			}
+		case EngineRegistered:
+			if !has["tokens.create-administrative"] || !rightsOf(toldOfEngines).within(has) {
+				t.Fatalf("%+v registers an engine and has %v", m.Actor, slices.Sorted(maps.Keys(has)))
 			}
 		case ApprovalGiven:
 			within(e, w.may(w.tokens[e.Token]))
@@ -714,6 +754,9 @@ func (w *world) commit(t *rapid.T, m Meta, events []Event) {
 	}
 	w.stored = append(w.stored, stored)
 	w.o.Evolve(Commit{Meta: m, Boundary: acme.Boundary(), Events: events})
+	if w.heard != nil {
+		w.heard(t)
+	}
 }
 
 func (w *world) keepsSecrets(t *rapid.T, text string) {
@@ -761,7 +804,40 @@ func (w *world) tell(e Event, m Meta) {
 	case OrganizationDeleted:
 		w.deleted = true
 	default:
+		w.tellOfEngines(e, m)
 		w.tellOfTokens(e, m)
+	}
+}
+
+func (w *world) tellOfEngines(e Event, m Meta) {
+	switch e := e.(type) {
+	case EngineRegistered:
+		w.engines[m.Position], w.named[e.Name] = &toldEngine{name: e.Name, token: e.Token}, true
+	case EngineDoorSet:
+		at := e.Engine
+		if at == 0 {
+			at = m.Position
+		}
+		w.engines[at].door = e.Door
+	case EngineSwitched:
+		w.engines[e.Engine].disabled = e.Disabled
+	case EngineDeleted:
+		w.engines[e.Engine].gone = true
+	case ProjectCreated:
+		w.projects[e.Name] = m.Position
+	case RecordKept:
+		w.records[m.Position] = toldRecord{e.Type, e.Parent, e.Key}
+	case RecordsRemoved:
+		for _, number := range e.Records {
+			delete(w.records, number)
+		}
+		for many := -1; many != len(w.records); { // with all that belongs to them
+			many = len(w.records)
+			maps.DeleteFunc(w.records, func(_ Position, r toldRecord) bool {
+				_, there := w.records[r.parent]
+				return r.parent != 0 && !there
+			})
+		}
 	}
 }
 
@@ -900,6 +976,8 @@ func (w *world) holds(t *rapid.T) {
 		w.opensOnlyWhatIsActive(t, id, told)
 	}
 	w.namesAreUnique(t)
+	w.enginesAreWhatWasTold(t)
+	w.recordsAreWhatWasTold(t)
 	w.policyNamesWhatThereIs(t)
 	if !slices.ContainsFunc(people, func(a AccountID) bool {
 		m, known := w.members[a]
@@ -911,8 +989,70 @@ func (w *world) holds(t *rapid.T) {
 		return
 	}
 	w.read = len(w.stored)
-	if again := w.again(t); !reflect.DeepEqual(again, w.o) {
+	if again := w.again(t); !reflect.DeepEqual(inOrder(again), inOrder(w.o)) {
 		t.Fatalf("the history gives another state:\n%+v\n%+v", again, w.o)
+	}
+}
+
+// inOrder is an organization in which what the last commit has touched is in order:
+// nobody has promised one.
+func inOrder(o *Organization) Organization {
+	of := *o
+	of.touched, of.Tokens.touched = slices.Sorted(slices.Values(o.touched)), slices.Sorted(slices.Values(o.Tokens.touched))
+	return of
+}
+
+// enginesAreWhatWasTold wants every engine to be there under the name and with the
+// door that it was given, to have an access token that is no other's, and none that was
+// deleted to be found by anything.
+func (w *world) enginesAreWhatWasTold(t *rapid.T) {
+	known, tokens, names := 0, map[TokenID]bool{}, map[string]bool{}
+	for at, told := range w.engines {
+		e, there := w.o.Engine(at)
+		of, found := w.o.EngineOf(told.token)
+		if there == told.gone || found == told.gone {
+			t.Fatalf("engine %d is there: %t, by its token: %t, want %+v", at, there, found, told)
+		}
+		if tokens[told.token] || names[told.name] {
+			t.Fatalf("two engines have the token %v or the name %q", told.token, told.name)
+		}
+		tokens[told.token], names[told.name] = true, true
+		if told.gone {
+			if !w.tokens[told.token].revoked {
+				t.Fatalf("engine %d was deleted, and its token was not", at)
+			}
+			continue
+		}
+		want := told.door
+		want.Name, want.Disabled, want.resource = told.name, told.disabled, Resource("engine:"+told.name)
+		if known++; e.Door != want || of.Number != at || w.tokens[told.token].kind != Administrative {
+			t.Fatalf("engine %d is %+v, by its token %d, want %+v", at, e, of.Number, want)
+		}
+	}
+	if all := w.o.Engines(); len(all) != known {
+		t.Fatalf("there are %d engines, want %d", len(all), known)
+	}
+}
+
+func (w *world) recordsAreWhatWasTold(t *rapid.T) {
+	for _, stored := range w.stored {
+		at := stored.meta.Position
+		told, want := w.records[at]
+		kind, parent, known := w.o.Record(at)
+		if known != want || known && (kind != told.kind || parent != told.parent) {
+			t.Fatalf("record %d is a %s of %d, %t, want %+v, %t", at, kind, parent, known, told, want)
+		}
+		if told.key == "" {
+			continue
+		}
+		if keyed, known := w.o.RecordKeyed(told.kind, told.key); !known || keyed != at {
+			t.Fatalf("the %s %q is %d, %t, want %d", told.kind, told.key, keyed, known, at)
+		}
+	}
+	for name, at := range w.projects {
+		if number, known := w.o.Project(name); !known || number != at {
+			t.Fatalf("the project %q is %d, %t, want %d", name, number, known, at)
+		}
 	}
 }
 
@@ -1139,9 +1279,11 @@ func (w *world) rotateToken(t *rapid.T) RotateToken {
 
 func (w *world) revokeTokens(t *rapid.T) RevokeTokens {
 	c := RevokeTokens{Reason: reason(t)}
-	switch w.pick(t, 5) {
+	switch w.pick(t, 6) {
 	case 0:
 		c.Tokens = []TokenID{w.anyToken(t), w.anyToken(t)}
+	case 5:
+		c.Engine = rapid.SampledFrom([]string{"prod", "test"}).Draw(t, "engine")
 	case 1:
 		c.Holder = anyAccount(t)
 	case 2:
@@ -1252,6 +1394,65 @@ func (w *world) updateMachine(t *rapid.T) UpdateServiceAccount {
 	}
 	if rapid.Bool().Draw(t, "switches") {
 		c.Disabled = ptr(rapid.Bool().Draw(t, "disabled"))
+	}
+	return c
+}
+
+func (w *world) anyEngine(t *rapid.T) Position {
+	return rapid.SampledFrom(append([]Position{0, 1}, slices.Sorted(maps.Keys(w.engines))...)).Draw(t, "engine")
+}
+
+func anyDoor(t *rapid.T) Door {
+	return rapid.SampledFrom([]Door{
+		{PersonalTokens: true}, {PersonalTokens: true}, prodDoor, {Verification: hashOf(verification)}, {Open: true}, {},
+		{PersonalTokens: true, NoFallback: true}, {NoFallback: true}, {Open: true, Verification: hashOf(verification)},
+	}).Draw(t, "door")
+}
+
+func (w *world) registerEngine(t *rapid.T) RegisterEngine {
+	id, hash := w.draw(t, Administrative)
+	c := RegisterEngine{
+		Name: rapid.SampledFrom([]string{"prod", "test", "e1", "e2", "", "Prod"}).Draw(t, "name"), Door: anyDoor(t),
+		EngineToken: EngineToken{Token: id, Hash: hash, Expires: w.anyExpiry(t), Never: w.pick(t, 3) == 0},
+	}
+	if w.pick(t, 2) == 0 {
+		c.Defines = []Definition{anyDefinition(t), anyDefinition(t)}
+		c.Listing = Listing{Project: anyName(t), Permissions: []string{c.Defines[0].Name}}
+	}
+	return c
+}
+
+func (w *world) updateEngine(t *rapid.T) UpdateEngine {
+	c := UpdateEngine{Engine: w.anyEngine(t), Seen: seen(t)}
+	if rapid.Bool().Draw(t, "sets the door") {
+		c.Door = ptr(anyDoor(t))
+	}
+	if rapid.Bool().Draw(t, "switches") {
+		c.Disabled = ptr(rapid.Bool().Draw(t, "disabled"))
+	}
+	if w.pick(t, 4) == 0 {
+		c.Listing = &Listing{Project: anyName(t)}
+	}
+	return c
+}
+
+func (w *world) anyRecord(t *rapid.T) Position {
+	return rapid.SampledFrom(append([]Position{0, 1}, slices.Sorted(maps.Keys(w.records))...)).Draw(t, "record")
+}
+
+func (w *world) keepRecord(t *rapid.T) KeepRecord {
+	c := KeepRecord{Kind: rapid.SampledFrom(RecordKinds()).Draw(t, "kind"), Key: rapid.SampledFrom([]string{"", "", "k1", "k2", "k\n"}).Draw(t, "key"), Project: anyName(t)}
+	if len(recordRules[c.Kind].parents) > 0 {
+		c.Parent = w.anyRecord(t)
+	}
+	return c
+}
+
+func (w *world) removeRecords(t *rapid.T) RemoveRecords {
+	number := w.anyRecord(t)
+	c := RemoveRecords{Kind: w.records[number].kind, Numbers: []Position{number}}
+	if c.Kind == "" {
+		c.Kind = LabSession
 	}
 	return c
 }

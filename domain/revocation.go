@@ -50,6 +50,7 @@ type RevokeTokens struct {
 	Holder AccountID
 	Kind   TokenKind
 	Before Instant // whose secret was made before this moment
+	Engine string  // that are limited to this engine, and perhaps to others, or whose holder is
 	Reason string
 }
 
@@ -61,6 +62,10 @@ const MaxRevoked = 1000
 func (c RevokeTokens) Decide(o *Organization, m Meta) ([]Event, error) {
 	if err := c.check(o, m); err != nil {
 		return nil, err
+	}
+	if c.Engine != "" {
+		c.Tokens = o.limitedTo(c.Engine, c.Tokens, m.Actor.Token)
+		return c.named(o, m)
 	}
 	if len(c.Tokens) > 0 {
 		return c.named(o, m)
@@ -98,8 +103,11 @@ func (c RevokeTokens) check(o *Organization, m Meta) error {
 	if err := checkLine("reason", c.Reason, MaxReason); err != nil {
 		return err
 	}
-	if len(c.Tokens) == 0 && c.Holder.IsZero() && c.Kind == NoKind && c.Before == 0 {
-		return Invalid("ids", "and every other condition is missing", "say which tokens: ids, a holder, a kind, or those issued before a moment")
+	if len(c.Tokens) == 0 && c.Holder.IsZero() && c.Kind == NoKind && c.Before == 0 && c.Engine == "" {
+		return Invalid("ids", "and every other condition is missing", "say which tokens: ids, a holder, a kind, an engine, or those issued before a moment")
+	}
+	if c.Engine != "" && !o.hadEngine(c.Engine) {
+		return Invalid("engine", "there is and was no engine %q", "look at the list of engines", clip(c.Engine))
 	}
 	if len(c.Tokens) > MaxRevoked {
 		return Invalid("ids", "has %d tokens", "name at most 1000 at once", len(c.Tokens))
@@ -108,6 +116,21 @@ func (c RevokeTokens) check(o *Organization, m Meta) error {
 		return Invalid("issued_before", "lies in the future", "choose a time that has passed, or now")
 	}
 	return nil
+}
+
+// limitedTo are the tokens that are limited to an engine, or whose holder is: among
+// some, if any are named, else among all but the one that is shown.
+func (o *Organization) limitedTo(engine string, among []TokenID, shown TokenID) (limited []TokenID) {
+	is := func(t *Token) bool {
+		own, holders := o.termsAt(t.terms).Grant.Resources, o.termsAt(o.holders[t.seat].terms).Grant.Resources
+		return slices.Contains(own, engineResource(engine)) || slices.Contains(holders, engineResource(engine))
+	}
+	for t := range o.Tokens.All() {
+		if is(t) && (slices.Contains(among, t.ID) || len(among) == 0 && t.ID != shown) {
+			limited = append(limited, t.ID)
+		}
+	}
+	return limited
 }
 
 // named is an event for each token: there are not many.
@@ -216,6 +239,7 @@ func (e TokensRevoked) Evolve(o *Organization, m Meta) {
 		for i, f := range formers {
 			if e.of(&t) && f.Issued < e.Before {
 				formers[i].Until = min(f.Until, m.Time)
+				o.Tokens.change(id, func(*Token) {}) // its old secret has
 			}
 		}
 	}

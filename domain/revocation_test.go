@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -447,5 +448,63 @@ func TestBurned(t *testing.T) {
 	}
 	if v := o.Standing(tokenOf(mia), &Ask{Now: today}); !v.Active() {
 		t.Errorf("another token is %q", v.Reason)
+	}
+}
+
+// TestRevokeByEngine: what is limited to an engine ends, whether the token says so or
+// its service account, and nothing else does.
+func TestRevokeByEngine(t *testing.T) {
+	o := NewOrganization(OrganizationID{RandomID()})
+	ids := map[string]TokenID{}
+	at := Position(0)
+	evolve := func(events ...Event) {
+		at++
+		o.Evolve(Commit{Meta: Meta{Position: at, Time: today}, Events: events})
+	}
+	limited := func(names ...Resource) Terms { return Terms{Grant: Grant{Access: FullAccess, Resources: names}} }
+	owner, bound, free := AccountID{RandomID()}, AccountID{RandomID()}, AccountID{RandomID()}
+	issue := func(name string, kind TokenKind, holder AccountID, terms Terms) {
+		id := TokenID{RandomID()}
+		ids[name] = id
+		evolve(TokenIssued{Token: id, Type: kind, Holder: holder, Name: name, Hash: Hash{byte(at), 1}}, TokenBound{id, terms})
+	}
+	evolve(OrganizationCreated{o.ID, "acme", "Acme"}, MemberAdded{owner, Owner})
+	evolve(EngineRegistered{Name: "prod", Token: TokenID{RandomID()}})
+	evolve(ServiceAccountCreated{Account: bound, Name: "bound", Grant: limited("engine:prod").Grant})
+	evolve(ServiceAccountCreated{Account: free, Name: "free", Grant: Grant{Access: FullAccess}})
+	issue("shown", Personal, owner, Terms{})
+	issue("prod", Personal, owner, limited("engine:prod"))
+	issue("both", Service, free, limited("engine:test", "engine:prod"))
+	issue("test", Service, free, limited("engine:test"))
+	issue("any", Service, free, limited("engine:*"))
+	issue("by holder", Service, bound, Terms{})
+	issue("longer name", Service, free, limited("engine:prod-2"))
+	m := Meta{Time: today, Actor: Actor{ActorMember, owner, ids["shown"]}}
+	for name, c := range map[string]struct {
+		RevokeTokens
+		want []string
+	}{
+		"all of it":         {RevokeTokens{Engine: "prod"}, []string{"both", "by holder", "prod"}},
+		"and of a kind":     {RevokeTokens{Engine: "prod", Kind: Service}, []string{"both", "by holder"}},
+		"and of a holder":   {RevokeTokens{Engine: "prod", Holder: bound}, []string{"by holder"}},
+		"among some":        {RevokeTokens{Engine: "prod", Tokens: []TokenID{ids["prod"], ids["test"]}}, []string{"prod"}},
+		"none of this kind": {RevokeTokens{Engine: "prod", Kind: Administrative}, nil},
+	} {
+		events, err := c.Decide(o, m)
+		var got []string
+		for _, e := range events {
+			for name, id := range ids {
+				if e.(TokenRevoked).Token == id {
+					got = append(got, name)
+				}
+			}
+		}
+		slices.Sort(got)
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v %v, want %v", name, got, err, c.want)
+		}
+	}
+	if _, err := (RevokeTokens{Engine: "other"}).Decide(o, m); !errors.Is(err, ErrInvalid) {
+		t.Errorf("an engine that never was: %v", err)
 	}
 }

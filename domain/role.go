@@ -56,7 +56,7 @@ const (
 var (
 	ordinaryPermissions = PermissionsOf(OrganizationRead, PolicyRead, MembersRead, RolesRead, PermissionsRead, TokensCheck,
 		TokensReadOwn, TokensCreatePersonal, TokensUpdateOwn, TokensRotateOwn, TokensRevokeOwn, EnginesRead,
-		LabJoe, LabCheckup, LabTelemetry, LabSessions, LabInstances)
+		EnginesUse).or(labPermissions)
 
 	// An auditor reads everything and changes nothing, not even tokens of their
 	// own: what they hold was given to them.
@@ -69,7 +69,10 @@ var (
 	administrativePermissions = PermissionsOf(OrganizationRead, MembersRead, TokensCheck, TokensReadAny, TokensRevokeAny, EnginesRead).or(labPermissions)
 
 	// labPermissions are the functions that Database Lab lets a token call.
-	labPermissions = PermissionsOf(LabJoe, LabCheckup, LabTelemetry, LabSessions, LabInstances)
+	labPermissions = PermissionsOf(LabJoe, LabCheckup, LabTelemetry, LabSessions, LabInstances, LabRead)
+
+	// enginePermissions is what the access token of an engine may do.
+	enginePermissions = PermissionsOf(TokensCheck, LabTelemetry, LabSessions, LabInstances)
 
 	ownerOnly = PermissionsOf(OrganizationDelete)
 )
@@ -98,10 +101,14 @@ var commonRoles = []commonRole{
 	{"general:write", ReadyMade, "everything that is not administrative", func(c *catalogue) Permissions { return c.work }},
 	{"general:read", ReadyMade, "reads what is not administrative", func(c *catalogue) Permissions { return c.work.and(&c.reads) }},
 	{"ci", ReadyMade, "for pipelines: what engines offer, asking about tokens, a new secret for itself", func(c *catalogue) Permissions {
-		return c.defined().or(PermissionsOf(OrganizationRead, TokensCheck, TokensRotateOwn))
+		return c.defined().or(PermissionsOf(OrganizationRead, TokensCheck, TokensRotateOwn, EnginesUse))
 	}},
 	{"schema-only", ReadyMade, "sees which roles and permissions there are, and nothing else", func(*catalogue) Permissions {
 		return PermissionsOf(OrganizationRead, RolesRead, PermissionsRead)
+	}},
+	{"engine", ReadyMade, "for engines: asking about tokens, and what the Database Lab Engine calls", func(*catalogue) Permissions { return enginePermissions }},
+	{"joe", ReadyMade, "for the Joe bot: asking about tokens, and what it calls", func(*catalogue) Permissions {
+		return PermissionsOf(TokensCheck, LabJoe, LabRead)
 	}},
 	{"database-lab", ReadyMade, "what Database Lab lets a token call", func(*catalogue) Permissions {
 		return labPermissions.or(PermissionsOf(TokensCheck))
@@ -126,10 +133,16 @@ func (o *Organization) refill() {
 	o.roles = append(rolesFor(o.catalogue), o.roles[len(commonRoles):]...)
 }
 
-// place is where the role of a name is; none: false.
+// place is where the role of a name is; none: false. The organization's own come
+// first: a ready-made one that is added later does not take the place of one that
+// was made here under its name.
 func (o *Organization) place(name Role) (rolePlace, bool) {
-	at := slices.IndexFunc(o.roles, func(r RoleDefinition) bool { return r.Name == name && !r.gone })
-	return rolePlace(max(at, 0)), at >= 0
+	for at := len(o.roles) - 1; at >= 0; at-- {
+		if r := &o.roles[at]; r.Name == name && !r.gone {
+			return rolePlace(at), true
+		}
+	}
+	return placeOfNoRole, false
 }
 
 // Roles are all there are: the built-in ones, the ready-made, those made here.

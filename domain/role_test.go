@@ -13,14 +13,15 @@ import (
 // a change of the promise that roles are.
 func TestPermissions(t *testing.T) {
 	const (
-		lab     = " database-lab.joe database-lab.checkup database-lab.telemetry database-lab.sessions database-lab.instances"
-		read    = "organization.read policy.read members.read roles.read permissions.read tokens.check tokens.read-own engines.read"
+		calls   = " database-lab.joe database-lab.checkup database-lab.telemetry database-lab.sessions database-lab.instances"
+		lab     = calls + " database-lab.read"
+		read    = "organization.read policy.read members.read roles.read permissions.read tokens.check tokens.read-own engines.read database-lab.read"
 		readAny = " tokens.read-any log.read"
-		own     = " tokens.create-personal tokens.update-own tokens.rotate-own tokens.revoke-own" + lab
+		own     = " tokens.create-personal tokens.update-own tokens.rotate-own tokens.revoke-own engines.use" + calls
 		admin   = " organization.update policy.update members.add members.update members.remove" +
 			" roles.create roles.update roles.delete permissions.define permissions.retire" +
 			" tokens.create-administrative tokens.create-service tokens.update-any tokens.rotate-any tokens.revoke-any" +
-			" tokens.approve engines.create engines.update engines.delete"
+			" tokens.approve engines.create engines.update engines.delete database-lab.delete"
 		administrative = "organization.read members.read tokens.check tokens.read-any tokens.revoke-any engines.read" + lab
 	)
 	o := acmeAfter()
@@ -38,8 +39,10 @@ func TestPermissions(t *testing.T) {
 		"admin:read":           {o.permissionsOf("admin:read"), read + readAny},
 		"general:write":        {o.permissionsOf("general:write"), read + own},
 		"general:read":         {o.permissionsOf("general:read"), read},
-		"ci":                   {o.permissionsOf("ci"), "organization.read tokens.check tokens.rotate-own"},
+		"ci":                   {o.permissionsOf("ci"), "organization.read tokens.check tokens.rotate-own engines.use"},
 		"schema-only":          {o.permissionsOf("schema-only"), "organization.read roles.read permissions.read"},
+		"engine":               {o.permissionsOf("engine"), "tokens.check database-lab.telemetry database-lab.sessions database-lab.instances"},
+		"joe":                  {o.permissionsOf("joe"), "tokens.check database-lab.joe database-lab.read"},
 		"database-lab":         {o.permissionsOf("database-lab"), "tokens.check" + lab},
 		"no role there is":     {o.permissionsOf("root"), ""},
 	} {
@@ -390,7 +393,8 @@ func TestRoles(t *testing.T) {
 	}
 	want := []string{
 		"auditor built-in", "member built-in", "admin built-in", "owner built-in", "admin:write ready-made", "admin:read ready-made",
-		"general:write ready-made", "general:read ready-made", "ci ready-made", "schema-only ready-made", "database-lab ready-made", "guest custom",
+		"general:write ready-made", "general:read ready-made", "ci ready-made", "schema-only ready-made", "engine ready-made",
+		"joe ready-made", "database-lab ready-made", "guest custom",
 	}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("roles (-want +got):\n%s", diff)
@@ -403,7 +407,7 @@ func TestRoles(t *testing.T) {
 		_, err := o.Role(name)
 		checkRefusal(t, err, ErrNotFound, "no such role")
 	}
-	if got := len(acmeAfter().Roles()); got != 11 {
+	if got := len(acmeAfter().Roles()); got != 13 {
 		t.Errorf("another organization has %d roles", got)
 	}
 }

@@ -61,6 +61,16 @@ var (
 	botThere   = []Event{botCreated, botIssued}
 )
 
+// An engine of personal tokens with a verification token, in one commit, and the
+// session of an engine's.
+var (
+	verification = "a verification token of an engine"
+	prodToken    = TokenIssued{Token: token("prods"), Type: Administrative, Name: "engine prod", Description: "the access token of the engine prod", Hash: hashOf("prods"), Expires: nextYear}
+	prodDoor     = Door{PersonalTokens: true, Verification: hashOf(verification)}
+	prodThere    = together(EngineRegistered{"prod", prodToken.Token}, EngineListed{}, EngineDoorSet{0, prodDoor}, prodToken, TokenBound{prodToken.Token, Terms{Grant: Grant{Access: ByRole, Role: "engine"}}})
+	prod         = Position(2) // its number, if it is the first that a scenario is given
+)
+
 func custom(names ...string) Grant { return Grant{Access: ByList, Permissions: names} }
 
 // granted is a token that is given nothing but these permissions.
@@ -147,6 +157,9 @@ func (past) Kind() string { return "" }
 
 // on is what happened at a moment.
 func on(at Instant, events ...Event) Event { return past{at: at, events: events} }
+
+// together is what happened in one commit today.
+func together(events ...Event) Event { return past{at: today, events: events} }
 
 // did is what somebody did today.
 func did(by Actor, events ...Event) Event { return past{today, by, events} }
@@ -270,7 +283,7 @@ func checkReadable(t *testing.T, events []Event) {
 
 // diffEvents shows what differs. A network is one value, whatever it consists of.
 func diffEvents(want, got any) string {
-	return cmp.Diff(want, got, cmp.Comparer(func(a, b Network) bool { return a == b }))
+	return cmp.Diff(want, got, cmp.Comparer(func(a, b Network) bool { return a == b }), cmp.AllowUnexported(Door{}))
 }
 
 // allowedTo is what a role allows in an organization that has added nothing to it.

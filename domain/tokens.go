@@ -11,6 +11,8 @@ import (
 type Tokens struct {
 	kept  []Token
 	table []uint32 // places in kept, plus one; 0: empty. Its length is a power of two.
+
+	touched []uint32 // the places of those that the last commit has changed
 }
 
 // Find is the token with an id. Without one it is the zero Token.
@@ -68,6 +70,7 @@ func (s *Tokens) put(t Token) (place uint32) {
 	}
 	s.kept = append(s.kept, t)
 	s.enter(uint32(len(s.kept)))
+	s.touched = append(s.touched, uint32(len(s.kept)-1))
 	return uint32(len(s.kept) - 1)
 }
 
@@ -90,5 +93,6 @@ func (s *Tokens) grow() {
 func (s *Tokens) change(id TokenID, do func(*Token)) {
 	if place, known := s.Place(id); known {
 		do(&s.kept[place])
+		s.touched = append(s.touched, place)
 	}
 }

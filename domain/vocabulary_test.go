@@ -81,10 +81,27 @@ var samples = map[string]Event{
 	"tokens.revoked":       TokensRevoked{mia, Personal, today, robot, "leaked", 3},
 	"token.burned":         TokenBurned{robot, "found in a log"},
 	"token.overlap_ended":  OverlapEnded{robot, "found in a log"},
-	"approval.requested":   ApprovalRequested{robot, tomorrow},
-	"approval.given":       ApprovalGiven{robot, "for the pipeline"},
-	"approval.refused":     ApprovalRefused{robot, "too much"},
-	"approval.lapsed":      ApprovalLapsed{robot},
+	"engine.registered":    EngineRegistered{"prod", robot},
+	"engine.listed": EngineListed{7, Listing{
+		Project: "shop", URL: "https://prod.example.org", Description: "of the shop",
+		Permissions: []string{"clones.create"}, Resources: []Resource{"clone:*", "engine:prod"},
+	}},
+	"engine.door_set":       EngineDoorSet{7, Door{Name: "prod", PersonalTokens: true, Verification: hashOf("verification"), NoFallback: true, Open: true, Disabled: true}},
+	"engine.switched":       EngineSwitched{7, true},
+	"engine.deleted":        EngineDeleted{7, "replaced"},
+	"engine.token_replaced": EngineTokenReplaced{7, laptop},
+	"project.created":       ProjectCreated{"shop"},
+	"record.kept": RecordKept{JoeMessage, 7, "shop", "m1", json.RawMessage(`{"text":"plan"}`), []Content{
+		{Part: "plan", Object: "acme/1", Digest: hashOf("plan"), Size: 4, Media: "text/plain"},
+	}},
+	"record.amended": RecordAmended{8, json.RawMessage(`{"text":"plans"}`), []Content{
+		{Part: "plan", Object: "acme/2", Digest: hashOf("plans"), Size: 5, Media: "text/plain"},
+	}},
+	"records.removed":    RecordsRemoved{[]Position{7, 8}, "old"},
+	"approval.requested": ApprovalRequested{robot, tomorrow},
+	"approval.given":     ApprovalGiven{robot, "for the pipeline"},
+	"approval.refused":   ApprovalRefused{robot, "too much"},
+	"approval.lapsed":    ApprovalLapsed{robot},
 }
 
 func TestGoldenEvents(t *testing.T) {
@@ -155,6 +172,13 @@ func TestEventsLeaveOutWhatIsEmpty(t *testing.T) {
 		{`{` + token + `,"grant":{"access":"read-only"}}`, TokenBound{robot, Terms{Grant: Grant{Access: ReadOnly}}}},
 		{`{"count":0}`, TokensRevoked{}},
 		{`{}`, OrganizationDeleted{}},
+		{`{}`, EngineListed{}},
+		{`{"door":{}}`, EngineDoorSet{}},
+		{`{"engine":7}`, EngineDeleted{Engine: 7}},
+		{`{"engine":7,"disabled":false}`, EngineSwitched{Engine: 7}},
+		{`{"kind":"instance"}`, RecordKept{Type: LabInstance}},
+		{`{"record":7}`, RecordAmended{Record: 7}},
+		{`{"records":null}`, RecordsRemoved{}},
 		{`{"name":"clones.create","group":"clones"}`, PermissionDefined{Definition{Name: "clones.create", Group: "clones"}}},
 		{`{"name":"cloner","permissions":null}`, RoleCreated{Name: "cloner"}},
 		{`{"overlap":0,"reuse":""}`, PolicyChanged{}},
@@ -192,7 +216,7 @@ func TestVocabularyIsComplete(t *testing.T) {
 	if again := slices.Compact(slices.Clone(words)); len(again) != len(words) {
 		t.Errorf("two events are of one kind: %v", words)
 	}
-	pattern := regexp.MustCompile(`^[a-z]+(_[a-z]+)*\.[a-z_]*(ed|bound|given)$`)
+	pattern := regexp.MustCompile(`^[a-z]+(_[a-z]+)*\.[a-z_]*(ed|bound|given|kept|set)$`)
 	for event, kind := range kinds {
 		// What is to come is no past, and is what the holder has to know.
 		if !pattern.MatchString(kind) && kind != "token.expiring" {
@@ -232,6 +256,8 @@ func TestUnknownEventsStopTheReader(t *testing.T) {
 		"organization.renamed": `{"name":1}`,
 		"organization.created": `{"organization":null,"alias":{}}`,
 		"account.registered":   `"zoe"`,
+		"record.kept":          `{"kind":"riddle"}`,
+		"engine.door_set":      `{"door":{"verification":"1"}}`,
 	} {
 		if e, err := ReadEvent(kind, []byte(stored)); err == nil || e != nil || !strings.Contains(err.Error(), kind) {
 			t.Errorf("%s %s is read as %v, %v", kind, stored, e, err)

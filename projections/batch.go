@@ -91,6 +91,26 @@ func (b batch) event(m domain.Meta, e domain.Event) error {
 		return b.serviceAccountSwitched(m, e)
 	case domain.ServiceAccountDeleted:
 		return b.serviceAccountDeleted(m, e)
+	case domain.EngineRegistered:
+		return b.engineRegistered(m, e)
+	case domain.EngineListed:
+		return b.engineListed(m, e)
+	case domain.EngineDoorSet:
+		return b.engineDoorSet(m, e)
+	case domain.EngineSwitched:
+		return b.engineSwitched(m, e)
+	case domain.EngineTokenReplaced:
+		return b.engineTokenReplaced(m, e)
+	case domain.EngineDeleted:
+		return b.engineDeleted(m, e)
+	case domain.ProjectCreated:
+		return b.projectCreated(m, e)
+	case domain.RecordKept:
+		return b.recordKept(m, e)
+	case domain.RecordAmended:
+		return b.recordAmended(m, e)
+	case domain.RecordsRemoved:
+		return b.recordsRemoved(m, e)
 	case domain.OperatorNamed, domain.OperatorDismissed, domain.PolicyChanged,
 		domain.PermissionDefined, domain.PermissionRetired, domain.RoleCreated, domain.RoleChanged, domain.RoleDeleted,
 		domain.TokenExpiring:
@@ -146,6 +166,12 @@ func (b batch) change(query string, args ...any) error {
 		return fmt.Errorf("it changed %d rows instead of one", n)
 	}
 	return err
+}
+
+// one reads the one row of a query into its columns. None is an error: an event is
+// about what there is.
+func (b batch) one(query string, args []any, columns ...any) error {
+	return b.tx.QueryRowContext(b.ctx, b.tx.Rebind(query), values(args)...).Scan(columns...)
 }
 
 // exec answers how many rows a statement touched. What runs again in a batch is

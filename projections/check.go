@@ -25,7 +25,7 @@ type Checked struct {
 	Alias        string                // of the organization
 	Home         domain.OrganizationID // to which the token belongs: another one only if it follows its holder
 	Account      domain.Account        // the holder, for personal tokens
-	Allowance    Allowance
+	Allowance    domain.Allowance
 	At           domain.Instant
 	shown        domain.Hash
 	mark         *mark             // by which the token's use is noted
@@ -173,7 +173,7 @@ func (m *Model) settle(c *Checked, use *Use) {
 		m.reused(c)
 	}
 	if c.Active() && !use.Free {
-		left, ok := m.counters.take(c.Organization, &c.Verdict, c.At)
+		left, ok := m.allowances.take(c.Organization, &c.Verdict, c.At)
 		if c.Allowance = left; !ok {
 			c.Reason, c.Granted = domain.ReasonLimited, domain.Permissions{}
 		}

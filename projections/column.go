@@ -121,6 +121,11 @@ func written(from interface{ IsZero() bool }) (string, error) {
 	if from.IsZero() {
 		return "", nil
 	}
+	return whole(from)
+}
+
+// whole is written for what is never left out.
+func whole(from any) (string, error) {
 	text, err := json.Marshal(from)
 	return string(text), err
 }

@@ -26,9 +26,18 @@
 // have it, and a node that dies takes what it has counted since its last report
 // with it. A check is never kept waiting by it, and using a token never changes it.
 //
+// Engines that keep a copy of their organization follow the Model (Model.Live): each
+// hears of everything once, and then of every change, with marks that chain, so that a
+// gap is seen. Nothing is remembered of changes while nobody follows. How far each
+// process of an engine is, on whichever node, is in Connections: it is kept in memory
+// and told among the nodes, and lost with them; what engines count of uses is counted
+// here (Model.CountUses).
+//
 // Words: model (the view in memory), tenant (an organization in the model), views
 // (the tables), checkpoint (the head up to which the tables are), batch (commits
-// that are written in one transaction), rebuild (forget the tables, read the log).
+// that are written in one transaction), rebuild (forget the tables, read the log),
+// connection (a process of an engine that follows), receipt (what it has confirmed of
+// a change).
 //
 // Execute lives here and not in a package of its own because it needs exactly
 // what the Model has: the folded state, the lock around it, and the store.

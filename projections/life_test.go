@@ -1,6 +1,7 @@
 package projections
 
 import (
+	secrets "crypto/rand"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"jeton/domain"
+	"jeton/eventstore"
 )
 
 // life is a world in which anything may be asked for, and much is refused. The
@@ -24,14 +26,25 @@ type life struct {
 	theirs map[domain.OrganizationID]somebody
 	tokens []domain.TokenID
 	hashes map[domain.TokenID][]domain.Hash // of all secrets that a token had
+	shown  []string                         // all secrets and verification tokens that there are or were
 	kinds  map[string]int                   // of events that happened
 }
 
 func newLife(t testing.TB, seed uint64) *life {
-	return &life{
-		world: newWorld(t), Rand: rand.New(rand.NewPCG(seed, seed)), theirs: map[domain.OrganizationID]somebody{},
+	return lifeOn(t, new(eventstore.Memory), seed)
+}
+
+// lifeOn begins on a log that is empty.
+func lifeOn(t testing.TB, store eventstore.Store, seed uint64) *life {
+	w := worldOn(t, store)
+	w.org, w.owner = w.found("acme", "owner@example.org")
+	l := &life{
+		world: w, Rand: rand.New(rand.NewPCG(seed, seed)), theirs: map[domain.OrganizationID]somebody{},
 		hashes: map[domain.TokenID][]domain.Hash{}, kinds: map[string]int{},
 	}
+	l.sent = newSent()
+	l.shown = append(l.shown, l.owner.secret.Reveal())
+	return l
 }
 
 // live lets so many things be asked for.
@@ -41,6 +54,7 @@ func (l *life) live(n int) {
 	usual := []func(){
 		l.issues, l.issues, l.issues, l.updates, l.updates, l.rotates, l.rotates, l.rotates, l.reuses, l.revokes, l.revokesMany,
 		l.burns, l.burns, l.judges, l.judges, l.joins, l.changesMember, l.changesMember, l.programs, l.changesProgram, l.serves, l.defines,
+		l.registers, l.changesEngine, l.keeps, l.keeps, l.amends, l.removes,
 	}
 	for range n {
 		l.pass(time.Duration(l.Int64N(int64(3 * time.Hour))))
@@ -55,8 +69,14 @@ func (l *life) live(n int) {
 // ask wants something of the first organization. What the rules refuse is refused.
 func (l *life) ask(a domain.Actor, c domain.OrganizationCommand) bool {
 	l.Helper()
+	_, done := l.asks(a, c)
+	return done
+}
+
+func (l *life) asks(a domain.Actor, c domain.OrganizationCommand) (Outcome, bool) {
+	l.Helper()
 	o, err := l.model.Execute(l.Context(), l.meta(a), c)
-	return l.answered(o, err, c)
+	return o, l.answered(o, err, c)
 }
 
 func (l *life) askAbove(a domain.Actor, org domain.OrganizationID, c domain.DirectoryCommand) bool {
@@ -163,7 +183,7 @@ func (l *life) terms() domain.Terms {
 
 func (l *life) issues() {
 	kind := domain.TokenKind(1 + l.IntN(3))
-	c, _ := issuing(kind, l.name("token"))
+	c, secret := issuing(kind, l.name("token"))
 	c.Terms, c.Unbound, c.Never = l.terms(), l.IntN(5) == 0, l.IntN(8) == 0
 	if kind == domain.Service {
 		c.Holder = l.program()
@@ -172,9 +192,14 @@ func (l *life) issues() {
 		c.Expires = l.soon()
 	}
 	if l.ask(l.actor(), c) {
-		l.tokens = append(l.tokens, c.Token)
-		l.hashes[c.Token] = []domain.Hash{c.Hash}
+		l.has(c.Token, secret)
 	}
+}
+
+// has keeps a token that is there now.
+func (l *life) has(id domain.TokenID, secret domain.Secret) {
+	l.tokens, l.shown = append(l.tokens, id), append(l.shown, secret.Reveal())
+	l.hashes[id] = []domain.Hash{secret.Hash()}
 }
 
 func (l *life) updates() {
@@ -203,21 +228,20 @@ func (l *life) rotates() {
 	if len(l.hashes[id]) > 9 {
 		return // the model forgets the eldest secrets, and whether they were used
 	}
-	c := domain.RotateToken{Token: id, Hash: domain.Hash(l.bytes()), Overlap: domain.Seconds(l.IntN(2) * l.IntN(600_000))}
+	t, known := l.model.Token(l.org, id)
+	if !known {
+		return
+	}
+	secret, err := domain.NewSecret(t.Kind, id, secrets.Reader)
+	fails(l, "draw", err, nil)
+	c := domain.RotateToken{Token: id, Hash: secret.Hash(), Overlap: domain.Seconds(l.IntN(2) * l.IntN(600_000))}
 	a := l.owner.actor
-	if t, _ := l.model.Token(l.org, id); t.Kind == domain.Personal {
+	if t.Kind == domain.Personal {
 		a.Account, a.Token = t.Holder, id // whoever has the token
 	}
 	if l.ask(a, c) {
-		l.hashes[id] = append(l.hashes[id], c.Hash)
+		l.hashes[id], l.shown = append(l.hashes[id], c.Hash), append(l.shown, secret.Reveal())
 	}
-}
-
-func (l *life) bytes() (b [32]byte) {
-	for i := range b {
-		b[i] = byte(l.Uint32())
-	}
-	return b
 }
 
 // secret is one that a token has or had.
@@ -296,7 +320,7 @@ func (l *life) joins() {
 		c.First = first
 	}
 	if l.ask(l.owner.actor, c) {
-		l.people = append(l.people, p)
+		l.people, l.shown = append(l.people, p), append(l.shown, p.secret.Reveal())
 	}
 }
 
@@ -450,7 +474,7 @@ func TestViewsSayWhatTheModelSays(t *testing.T) {
 			other, follower := l.other(), openViews(t, sqliteURL(t))
 			end := runViews(t, follower, l.store)
 			for range 4 { // views that follow, in batches of whatever size
-				l.live(250)
+				l.live(350)
 				agree(l.world, follower, l.org)
 			}
 			everywhere(t, func(t *testing.T, url string) { // views that begin now

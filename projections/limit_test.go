@@ -11,12 +11,12 @@ import (
 // limited is a verdict on a token of a holder with limits for both.
 func limited(token, holder domain.Limit) *domain.Verdict {
 	v := &domain.Verdict{ID: domain.TokenID{ID: domain.RandomID()}, TokenLimit: token, HolderLimit: holder}
-	v.Token.Holder = domain.AccountID{ID: domain.RandomID()}
+	v.Seat = 7
 	return v
 }
 
 func TestLimitsAreExact(t *testing.T) {
-	var c counters
+	var c allowances
 	v, now := limited(domain.Limit{Requests: 137, Window: 60}, domain.Limit{}), domain.At(noon)
 	taken := make([]int, 50)
 	atOnce(50, func(i int) error {
@@ -33,86 +33,6 @@ func TestLimitsAreExact(t *testing.T) {
 	}
 	if sum != 137 {
 		t.Errorf("%d of 1000 requests came through, want 137", sum)
-	}
-}
-
-func TestWindows(t *testing.T) {
-	var c counters
-	v := limited(domain.Limit{Requests: 2, Window: 60}, domain.Limit{})
-	begin := domain.At(noon) // a whole minute
-	for i, step := range []struct {
-		at        domain.Instant
-		ok        bool
-		remaining uint32
-		resets    domain.Instant
-	}{
-		{begin + 1, true, 1, begin + 60_000},
-		{begin + 30_000, true, 0, begin + 60_000},
-		{begin + 59_999, false, 0, begin + 60_000},
-		{begin + 60_000, true, 1, begin + 120_000}, // the next begins
-		{begin + 59_999, true, 0, begin + 120_000}, // somebody looked at the clock before, and comes after
-		{begin + 60_001, false, 0, begin + 120_000},
-		{begin + 600_000, true, 1, begin + 660_000},
-		{begin, true, 1, begin + 60_000}, // the clock was set back
-	} {
-		left, ok := c.take(domain.OrganizationID{}, v, step.at)
-		if ok != step.ok || left != (Allowance{v.TokenLimit, step.remaining, step.resets}) {
-			t.Errorf("step %d: %+v %v, want %+v", i, left, ok, step)
-		}
-	}
-}
-
-// TestTwoLimits: what one refuses is not taken from the other, and the one that
-// is nearer to its end is told.
-func TestTwoLimits(t *testing.T) {
-	var c counters
-	three, five := domain.Limit{Requests: 3, Window: 60}, domain.Limit{Requests: 5, Window: 60}
-	org, now := domain.OrganizationID{ID: domain.RandomID()}, domain.At(noon)
-	first := limited(three, five)
-	second := limited(three, five)
-	second.Token.Holder = first.Token.Holder
-	elsewhere := domain.OrganizationID{ID: domain.RandomID()}
-	for i, step := range []struct {
-		org  domain.OrganizationID
-		v    *domain.Verdict
-		ok   bool
-		left Allowance
-	}{
-		{org, first, true, Allowance{three, 2, now + 60_000}},
-		{org, first, true, Allowance{three, 1, now + 60_000}},
-		{org, first, true, Allowance{three, 0, now + 60_000}},
-		{org, first, false, Allowance{three, 0, now + 60_000}},
-		{org, second, true, Allowance{five, 1, now + 60_000}}, // the refused one took nothing
-		{org, second, true, Allowance{five, 0, now + 60_000}},
-		{org, second, false, Allowance{five, 0, now + 60_000}},
-		{elsewhere, first, true, Allowance{three, 2, now + 60_000}}, // limits are each organization's own
-	} {
-		left, ok := c.take(step.org, step.v, now)
-		if ok != step.ok || left != step.left {
-			t.Errorf("step %d: %+v %v, want %+v %v", i, left, ok, step.left, step.ok)
-		}
-	}
-	if left, ok := c.take(org, limited(domain.Limit{}, domain.Limit{}), now); !ok || !left.IsZero() {
-		t.Errorf("without limits: %+v %v", left, ok)
-	}
-}
-
-func TestPastWindowsAreForgotten(t *testing.T) {
-	var c counters
-	limit := domain.Limit{Requests: 2, Window: 60}
-	long := limited(domain.Limit{Requests: 1, Window: domain.MaxWindow}, domain.Limit{})
-	now := domain.At(noon)
-	c.take(domain.OrganizationID{}, long, now)
-	for minute := range domain.Instant(20) {
-		for range 500 {
-			c.take(domain.OrganizationID{}, limited(limit, domain.Limit{}), now+minute*60_000)
-		}
-	}
-	if n := len(c.counts); n > 2000 {
-		t.Errorf("%d counts are kept of 500 in each window", n)
-	}
-	if _, ok := c.take(domain.OrganizationID{}, long, now+20*60_000); ok {
-		t.Error("a window that has not ended was forgotten")
 	}
 }
 

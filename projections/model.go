@@ -28,9 +28,10 @@ type Model struct {
 	places map[domain.OrganizationID]uint32 // in tenants
 	people map[domain.AccountID]*person
 
-	counters counters
-	uses     uses
-	suspects chan suspect
+	allowances allowances
+	vouching   vouching
+	uses       uses
+	suspects   chan suspect
 
 	following progress
 	own       sync.Map      // domain.Position → domain.Hash: executed here, not followed yet
@@ -48,6 +49,7 @@ var ErrLoading = errors.New("the log is still being read")
 type tenant struct {
 	people []*person
 	marks  marks
+	feed   feed
 	boundary[*domain.Organization]
 }
 
@@ -200,6 +202,7 @@ func (m *Model) apply(c domain.Commit, sum domain.Hash) error {
 			d.Evolve(c)
 			m.meet(c)
 			m.begin(c)
+			m.part(c)
 		})
 	}
 	t := m.tenant(c.Organization)
@@ -209,6 +212,7 @@ func (m *Model) apply(c domain.Commit, sum domain.Hash) error {
 	return t.take(c, sum, func(o *domain.Organization) {
 		o.Evolve(c)
 		m.index(c, t, o)
+		t.feed.add(o.Touched())
 	})
 }
 

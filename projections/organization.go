@@ -62,6 +62,10 @@ func (b batch) organizationRenamed(m domain.Meta, e domain.OrganizationRenamed) 
 // alias is taken for ever: the directory remembers it.
 var deleteOrganization = []string{`
 DELETE FROM tokens WHERE organization = ?`, `
+DELETE FROM engines WHERE organization = ?`, `
+DELETE FROM records WHERE organization = ?`, `
+DELETE FROM contents WHERE organization = ?`, `
+DELETE FROM projects WHERE organization = ?`, `
 DELETE FROM service_accounts WHERE organization = ?`, `
 DELETE FROM members WHERE organization = ?`,
 }

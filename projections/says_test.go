@@ -17,6 +17,10 @@ type facts struct {
 	Tokens       map[domain.TokenID]tokenFacts
 	Members      map[domain.AccountID]domain.Member
 	Programs     map[domain.AccountID]domain.ServiceAccount
+	Engines      map[domain.Position]engineFacts
+	Projects     map[string]domain.Position
+	Records      map[domain.Position]sentFacts
+	Objects      map[string]bool // the contents of records
 }
 
 type tokenFacts struct {
@@ -46,7 +50,7 @@ func modelSays(w *world, m *Model, org domain.OrganizationID) (f facts) {
 	if !known {
 		return f
 	}
-	f = facts{OrganizationRow(profile), map[domain.TokenID]tokenFacts{}, map[domain.AccountID]domain.Member{}, map[domain.AccountID]domain.ServiceAccount{}}
+	f = facts{OrganizationRow(profile), map[domain.TokenID]tokenFacts{}, map[domain.AccountID]domain.Member{}, map[domain.AccountID]domain.ServiceAccount{}, nil, nil, nil, nil}
 	waiting := map[domain.TokenID]domain.Instant{}
 	for _, p := range m.Approvals(org) {
 		waiting[p.Token] = p.Until
@@ -70,6 +74,9 @@ func modelSays(w *world, m *Model, org domain.OrganizationID) (f facts) {
 		if member, known := t.state.Member(p.id); known {
 			f.Members[p.id] = member
 		}
+	}
+	if org == w.org {
+		w.sent.said(w, &f, t.state)
 	}
 	return f
 }
@@ -107,7 +114,7 @@ func viewsSay(w *world, v *Views, org domain.OrganizationID) (f facts) {
 		fails(w, "organization", err, domain.ErrNotFound)
 		return f
 	}
-	f = facts{row, map[domain.TokenID]tokenFacts{}, map[domain.AccountID]domain.Member{}, map[domain.AccountID]domain.ServiceAccount{}}
+	f = facts{row, map[domain.TokenID]tokenFacts{}, map[domain.AccountID]domain.Member{}, map[domain.AccountID]domain.ServiceAccount{}, nil, nil, nil, nil}
 	now := domain.At(w.now())
 	for _, r := range everyToken(w, v, org) {
 		f.Tokens[r.ID] = r.facts(now)
@@ -122,6 +129,7 @@ func viewsSay(w *world, v *Views, org domain.OrganizationID) (f facts) {
 	for _, r := range programs {
 		f.Programs[r.ID] = domain.ServiceAccount{Number: r.Number, Grant: r.Grant, Disabled: r.Disabled, Limit: r.Limit, Changed: r.Changed}
 	}
+	w.sent.read(w, &f, v, org)
 	return f
 }
 

@@ -2,7 +2,7 @@ package projections
 
 // schemaVersion is the version of the view tables. Whoever changes what is
 // written into them raises it: the tables are then made again from the log.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // What follows is read by SQLite and PostgreSQL alike. Times are milliseconds
 // (domain.Instant), ids are text, and nothing is NULL: what is not there is 0 or ''.
@@ -120,4 +120,56 @@ CREATE TABLE tokens (
 CREATE INDEX tokens_of_holder ON tokens (organization, holder, number);
 CREATE INDEX tokens_that_expire ON tokens (organization, expires);
 CREATE INDEX tokens_that_wait ON tokens (organization, number) WHERE waiting > 0;
+DROP TABLE IF EXISTS engines;
+CREATE TABLE engines (
+	organization    TEXT   NOT NULL,
+	number          BIGINT NOT NULL,
+	name            TEXT   NOT NULL,
+	listing         TEXT   NOT NULL,
+	door            TEXT   NOT NULL,
+	token           TEXT   NOT NULL,
+	created         BIGINT NOT NULL,
+	creator_kind    TEXT   NOT NULL,
+	creator_account TEXT   NOT NULL,
+	creator_token   TEXT   NOT NULL,
+	changed         BIGINT NOT NULL,
+	PRIMARY KEY (organization, number)
+);
+DROP TABLE IF EXISTS projects;
+CREATE TABLE projects (
+	organization TEXT   NOT NULL,
+	number       BIGINT NOT NULL,
+	name         TEXT   NOT NULL,
+	created      BIGINT NOT NULL,
+	PRIMARY KEY (organization, number),
+	UNIQUE (organization, name)
+);
+DROP TABLE IF EXISTS records;
+CREATE TABLE records (
+	organization   TEXT   NOT NULL,
+	number         BIGINT NOT NULL,
+	kind           TEXT   NOT NULL,
+	parent         BIGINT NOT NULL,
+	grandparent    BIGINT NOT NULL,
+	ancestor       BIGINT NOT NULL,
+	project        BIGINT NOT NULL,
+	label          TEXT   NOT NULL,
+	facts          TEXT   NOT NULL,
+	content        TEXT   NOT NULL,
+	kept           BIGINT NOT NULL,
+	author_kind    TEXT   NOT NULL,
+	author_account TEXT   NOT NULL,
+	author_token   TEXT   NOT NULL,
+	changed        BIGINT NOT NULL,
+	PRIMARY KEY (organization, number)
+);
+CREATE INDEX records_of_kind ON records (organization, kind, number);
+CREATE INDEX records_of_parent ON records (organization, parent, number);
+DROP TABLE IF EXISTS contents;
+CREATE TABLE contents (
+	object       TEXT   NOT NULL PRIMARY KEY,
+	organization TEXT   NOT NULL,
+	record       BIGINT NOT NULL
+);
+CREATE INDEX contents_of_record ON contents (organization, record);
 `

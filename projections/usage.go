@@ -2,6 +2,7 @@ package projections
 
 import (
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -102,22 +103,28 @@ func (m *Model) note(c *Checked, use *Use) {
 		return
 	}
 	k.raise(at)
-	from := networkOf(use.Address)
+	if d := m.uses.hold(k, c.Home, c.ID); d != nil {
+		d.add(c, use, networkOf(use.Address), at)
+		d.mu.Unlock()
+		return
+	}
+	m.uses.missed.Add(1)
+}
+
+// hold is the delta of a token, locked; nil: there is no room for it.
+func (u *uses) hold(k *mark, org domain.OrganizationID, token domain.TokenID) *delta {
 	for {
 		slot := k.slot.Load()
 		if slot == 0 {
-			if !m.uses.begin(k, c) {
-				m.uses.missed.Add(1)
-				return
+			if !u.begin(k, org, token) {
+				return nil
 			}
 			continue
 		}
-		d := m.uses.delta(slot - 1)
+		d := u.delta(slot - 1)
 		d.mu.Lock()
 		if d.mark == k {
-			d.add(c, use, from, at)
-			d.mu.Unlock()
-			return
+			return d
 		}
 		d.mu.Unlock()
 	}
@@ -128,7 +135,7 @@ func (u *uses) delta(at uint32) *delta {
 }
 
 // begin gives a token a delta, unless it has got one meanwhile. False: there is none.
-func (u *uses) begin(k *mark, c *Checked) bool {
+func (u *uses) begin(k *mark, org domain.OrganizationID, token domain.TokenID) bool {
 	at, many, ok := u.take()
 	if !ok {
 		return false
@@ -138,7 +145,7 @@ func (u *uses) begin(k *mark, c *Checked) bool {
 	given := k.slot.CompareAndSwap(0, at+1)
 	if given {
 		d.mark, d.round = k, u.round.Load()
-		d.organization, d.token = c.Home, c.ID
+		d.organization, d.token = org, token
 	}
 	d.mu.Unlock()
 	if !given {
@@ -220,17 +227,7 @@ func (u *uses) waiting() int {
 }
 
 func (s *seen) add(c *Checked, use *Use, from network, at uint32) {
-	s.minute = max(s.minute, at)
-	s.addDay(at / minutesOfDay)
-	if from != 0 {
-		s.addNetwork(from, at)
-	}
-	if !use.Engine.IsZero() {
-		s.engine = use.Engine
-	}
-	if agent := use.Agent[:min(len(use.Agent), maxAgent)]; agent != "" && agent != string(s.agent[:s.agentLength]) {
-		s.setAgent(use.Agent)
-	}
+	s.addUse(use, from, at, 1)
 	if c.asked != domain.NoPermission && c.Denied == domain.ReasonNone {
 		s.allow(c, c.asked)
 	}
@@ -241,7 +238,22 @@ func (s *seen) add(c *Checked, use *Use, from network, at uint32) {
 	}
 }
 
-func (s *seen) addDay(day uint32) {
+// addUse adds what does not depend on the permissions of the token.
+func (s *seen) addUse(use *Use, from network, at, n uint32) {
+	s.minute = max(s.minute, at)
+	s.addDay(at/minutesOfDay, n)
+	if from != 0 {
+		s.addNetwork(from, at)
+	}
+	if !use.Engine.IsZero() {
+		s.engine = use.Engine
+	}
+	if agent := use.Agent[:min(len(use.Agent), maxAgent)]; agent != "" && agent != string(s.agent[:s.agentLength]) {
+		s.setAgent(use.Agent)
+	}
+}
+
+func (s *seen) addDay(day, n uint32) {
 	last := &s.days[manyDays-1]
 	for i := range s.days {
 		if d := &s.days[i]; d.day == day || d.n == 0 {
@@ -250,7 +262,7 @@ func (s *seen) addDay(day uint32) {
 		}
 	}
 	last.day = max(last.day, day)
-	last.n++
+	last.n += min(n, math.MaxUint32-last.n)
 }
 
 // addNetwork remembers a network in the place of the one unused for longest.

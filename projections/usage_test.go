@@ -116,14 +116,20 @@ func streams(t *testing.T, test func(t *testing.T, usage eventstore.Usage)) {
 
 func jetStreamUsage(t testing.TB) eventstore.Usage {
 	t.Helper()
+	usage, err := eventstore.OpenUsage(t.Context(), jetStream(t))
+	fails(t, "open usage", err, nil)
+	return usage
+}
+
+// jetStream is an empty log on a disk, until the test ends.
+func jetStream(t testing.TB) *eventstore.JetStream {
+	t.Helper()
 	embedded, err := eventstore.StartEmbedded(eventstore.EmbeddedConfig{Dir: t.TempDir()})
 	fails(t, "start the log", err, nil)
 	t.Cleanup(func() { _ = embedded.Close() })
 	log, err := eventstore.Create(t.Context(), embedded.JetStream(), 1)
 	fails(t, "create the log", err, nil)
-	usage, err := eventstore.OpenUsage(t.Context(), log)
-	fails(t, "open usage", err, nil)
-	return usage
+	return log
 }
 
 // use checks a token that is good.

@@ -31,6 +31,7 @@ type world struct {
 	owner somebody              // its owner, and the first operator
 
 	programs []domain.AccountID // the service accounts that there are or were
+	sent     sent
 }
 
 // somebody is somebody who can act.
