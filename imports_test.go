@@ -20,7 +20,7 @@ var mayImport = map[string]struct {
 	"domain":      {nil, "the rules know nothing of how they are stored or asked"},
 	"eventstore":  {[]string{"domain"}, "the log keeps commits of the domain and knows no view"},
 	"projections": {[]string{"domain", "eventstore"}, "views are made of the log and know no transport"},
-	"http":        {[]string{"domain", "eventstore", "projections"}, "a transport translates; nothing depends on it but the command"},
+	"http":        {[]string{"domain", "eventstore", "projections", "engine"}, "a transport translates; nothing depends on it but the command"},
 	"engine":      {[]string{"domain"}, "strangers embed it"},
 	"cmd":         {[]string{"domain", "eventstore", "projections", "http", "engine"}, "it wires everything"},
 }
