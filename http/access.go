@@ -31,6 +31,7 @@ const (
 	bearer       // whoever shows a live token
 	operator     // an operator of the platform
 	inside       // a caller whose token belongs to the organization in the path
+	anEngine     // an engine, which shows its access token
 )
 
 var (
@@ -38,6 +39,10 @@ var (
 	signedIn  = access{who: bearer, tokens: bearerTokens}
 	operators = access{who: operator, tokens: bearerTokens}
 	insiders  = access{who: inside, tokens: bearerTokens} // whatever they may do
+
+	// engines are let in also while their organization has switched tokens off: its
+	// bearers are to be kept out there, and they have to hear of it.
+	engines = access{who: anEngine, needs: []domain.Permission{domain.TokensCheck}, tokens: bearerTokens, free: true, off: true}
 )
 
 // allowed admits callers of the organization in the path who have one of the
@@ -59,6 +64,7 @@ type Caller struct {
 	projections.Checked
 	Request string // request id
 	Address netip.Addr
+	Engine  domain.Position // whose access token they show, on routes for engines
 }
 
 // Actor is the caller as the domain knows them.
@@ -110,7 +116,20 @@ func (s *Server) admit(r *http.Request, a access, c *Caller) error {
 	if c.Checked, err = s.Model.Check(text, use); err != nil {
 		return err
 	}
-	return s.authorize(a, c)
+	if err := s.authorize(a, c); err != nil || a.who != anEngine {
+		return err
+	}
+	return s.asEngine(c)
+}
+
+// asEngine is how an engine comes in: the token that it shows is its access token.
+func (s *Server) asEngine(c *Caller) error {
+	e, known := s.Model.EngineOf(c.Organization, c.ID)
+	if !known {
+		return domain.Refuse(domain.ErrDenied, "this is for engines", "send the access token that the registration of an engine has answered")
+	}
+	c.Engine = e.Number
+	return nil
 }
 
 // enter is how a caller comes into the organization in the path: with a token of
@@ -155,7 +174,7 @@ func (s *Server) authorize(a access, c *Caller) error {
 		return errBadCredential
 	case a.who == operator:
 		return s.Model.AllowsOperator(c.Actor())
-	case a.who == bearer || a.who == inside:
+	case a.who == bearer || a.who == inside || a.who == anEngine:
 		return a.permit(&c.Granted)
 	}
 	return domain.Refuse(domain.ErrDenied, "nobody may call this", "")

@@ -7,9 +7,11 @@ import (
 	"io"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"jeton/domain"
+	"jeton/projections"
 )
 
 // The dialect of Database Lab: what its engine, its command line and its console
@@ -24,22 +26,35 @@ import (
 //     a number there.
 //   - The engine sends JSON without saying so; nobody looks at Content-Type.
 
-// databaseLabRoutes is the dialect of Database Lab.
+// databaseLabRoutes is the dialect of Database Lab, and what the API shows of what
+// its programs have sent.
 func (s *Server) databaseLabRoutes() []route {
-	routes := []route{
-		{pattern: "POST " + s.databaseLab("/rpc/dblab_token_check"), summary: "Check a token", quiet: true,
-			access: labArguments[labTokenCheck](domain.TokensCheck).asking(), mount: labFunction(s.labTokenCheck)},
-		{pattern: "GET " + s.databaseLab("/api_tokens"), summary: "List live tokens",
-			access: access{who: bearer, tokens: labHeaders}, mount: raw(s.labTokens)},
-		{pattern: "POST " + s.databaseLab("/rpc/api_token_create"), summary: "Create a token", audit: "token.issued",
-			access: labArguments[labTokenCreate](), mount: labFunction(s.labTokenCreate)},
-		{pattern: "POST " + s.databaseLab("/rpc/api_token_revoke"), summary: "Revoke a token", audit: "token.revoked",
-			access: labArguments[labTokenRevoke](), mount: labFunction(s.labTokenRevoke)},
-	}
+	d := &dialect{Server: s, rooms: newRooms()}
+	routes := slices.Concat(
+		d.tokenRoutes(), d.organizationRoutes(), d.instanceRoutes(), d.telemetryRoutes(), d.sessionRoutes(), d.joeRoutes(), d.checkupRoutes(),
+		[]route{d.preflight()},
+	)
 	for i := range routes {
 		routes[i].refuse = refuseDatabaseLab
 	}
-	return routes
+	return slices.Concat(routes, s.recordRoutes())
+}
+
+// dialect is the server as it speaks to programs of Database Lab.
+type dialect struct {
+	*Server
+	rooms *rooms // for what is large
+}
+
+func (d *dialect) tokenRoutes() []route {
+	check := labFunction(d, "dblab_token_check", "Check a token", "", d.labTokenCheck, domain.TokensCheck)
+	check.quiet, check.access = true, check.access.asking()
+	return []route{
+		check,
+		labView(d, "api_tokens", "List live tokens", d.labTokens, nil),
+		labFunction(d, "api_token_create", "Create a token", "token.issued", d.labTokenCreate),
+		labFunction(d, "api_token_revoke", "Revoke a token", "token.revoked", d.labTokenRevoke),
+	}
 }
 
 // databaseLab is where the dialect speaks of something.
@@ -48,15 +63,62 @@ func (s *Server) databaseLab(what string) string {
 	return strings.TrimSuffix(prefix, "/") + what
 }
 
-// labFunction mounts a function of the dialect that is called with A.
-func labFunction[A any](call func(context.Context, Caller, A) (any, error)) func(*mounter, route) {
-	return raw(func(w http.ResponseWriter, r *http.Request, c Caller) error {
+// labArgument is what a function is called with.
+type labArgument[A any] interface {
+	*A
+	credentials() []string
+}
+
+// labFunction is the route of a function that is called with A, for who has one of
+// the permissions if any is named.
+func labFunction[A any, P labArgument[A]](d *dialect, name, summary, audit string,
+	call func(context.Context, Caller, A) (any, error), needs ...domain.Permission,
+) route {
+	return route{
+		pattern: "POST " + d.databaseLab("/rpc/"+name), summary: summary, audit: audit,
+		access: labArguments[A, P](d, decode, needs...), mount: labMount(d, nil, labCall(call)),
+	}
+}
+
+// labLargeFunction is a function among whose arguments there may be a file.
+func labLargeFunction[A any, P labArgument[A]](d *dialect, name, summary, audit string,
+	call func(context.Context, Caller, A) (any, error), needs ...domain.Permission,
+) route {
+	r := labFunction[A, P](d, name, summary, audit, call, needs...)
+	r.access = labArguments[A, P](d, decodeLarge, needs...)
+	r.body = 2*d.mostContent() + bodyLimit // every character may be escaped
+	r.mount = labMount(d, d.large, labCall(call))
+	return r
+}
+
+// labCall calls a function with what the door has read.
+func labCall[A any](call func(context.Context, Caller, A) (any, error)) labHandler {
+	return func(w http.ResponseWriter, r *http.Request, c Caller) error {
 		answer, err := call(r.Context(), c, r.Body.(*labBody[A]).arguments)
 		if err != nil {
 			return err
 		}
 		return encode(w, answer)
-	})
+	}
+}
+
+// labHandler answers a request of the dialect.
+type labHandler = func(http.ResponseWriter, *http.Request, Caller) error
+
+// labMount mounts a handler for programs and for the pages that may ask. What is
+// before, if it is not nil, stands before the door.
+func labMount(d *dialect, before func(http.Handler) http.Handler, handle labHandler) func(*mounter, route) {
+	return func(m *mounter, r route) {
+		handler := m.guard(r, func(w http.ResponseWriter, request *http.Request, c Caller) {
+			if err := handle(w, request, c); err != nil {
+				r.fail(w, m.report(err))
+			}
+		})
+		if before != nil {
+			handler = before(handler)
+		}
+		m.mux.Handle(r.pattern, d.crossOrigin(handler))
+	}
 }
 
 // labBody is a body that the door has read, because the caller's token may be
@@ -68,18 +130,18 @@ type labBody[A any] struct {
 
 // labArguments admits whoever shows a live token, in a header or among the
 // arguments A of a function, that has one of the permissions if any is named.
-func labArguments[A any, P interface {
-	*A
-	credentials() []string
-}](needs ...domain.Permission) access {
+func labArguments[A any, P labArgument[A]](d *dialect, read func(*http.Request, any) error, needs ...domain.Permission) access {
 	return access{who: bearer, needs: needs, tokens: func(r *http.Request) ([]string, error) {
 		body := &labBody[A]{ReadCloser: r.Body}
-		if err := decode(r, &body.arguments); err != nil {
+		if err := read(r, &body.arguments); err != nil {
 			return nil, err
 		}
 		r.Body = body
 		tokens, err := labHeaders(r)
-		return append(tokens, P(&body.arguments).credentials()...), err
+		if err != nil {
+			return nil, err
+		}
+		return d.withKey(r, append(tokens, P(&body.arguments).credentials()...))
 	}}
 }
 
@@ -89,6 +151,44 @@ func labHeaders(r *http.Request) ([]string, error) {
 	tokens := r.Header["Access-Token"]
 	others, err := bearerTokens(r)
 	return append(tokens[:len(tokens):len(tokens)], others...), err
+}
+
+// withKey are the tokens of a request that may have an Org-Key as well. Such a key is
+// any live administrative token of the organization. Alone it is the caller; beside
+// a token it may be another one, but both must be good and of one organization.
+func (d *dialect) withKey(r *http.Request, tokens []string) ([]string, error) {
+	keys := r.Header["Org-Key"]
+	if len(keys) == 0 {
+		return tokens, nil
+	}
+	key, err := one(keys)
+	if err != nil {
+		return nil, err
+	}
+	shown, _ := domain.ParseSecret(key)
+	if shown.Kind != domain.Administrative {
+		return nil, errBadCredential
+	}
+	if len(tokens) == 0 {
+		return keys, nil
+	}
+	found, err := d.Model.Check(key, projections.Use{Address: d.address(r), Agent: r.UserAgent(), Free: true})
+	if err != nil {
+		return nil, err
+	}
+	if of, known, _ := d.Model.Owner(tokens[0]); !found.Active() || known && of != found.Organization {
+		return nil, errBadCredential
+	}
+	return tokens, nil
+}
+
+// headers are the tokens of a request that has none in its body.
+func (d *dialect) headers(r *http.Request) ([]string, error) {
+	tokens, err := labHeaders(r)
+	if err != nil {
+		return nil, err
+	}
+	return d.withKey(r, tokens)
 }
 
 // labCaller is the argument that every function takes besides its own: whoever
@@ -131,8 +231,8 @@ var labHints = map[string]string{
 	"no-credential":   "send it in the header Access-Token",
 	"two-credentials": "send one, in the header Access-Token",
 	"token-in-url":    "send it in the header Access-Token, and revoke this one",
-	"no-route":        "there are the view api_tokens and the functions dblab_token_check, api_token_create and api_token_revoke",
-	"unknown-outcome": "look at the list of tokens before you send it again",
+	"no-route":        "there is no such view and no such function here",
+	"unknown-outcome": "look whether it is there before you send it again",
 }
 
 // refuseDatabaseLab answers with an error.

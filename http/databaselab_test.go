@@ -40,13 +40,19 @@ type lab struct {
 	secrets    map[string]string // by name
 }
 
+const (
+	labMostContent = 1 << 20
+	labPages       = "https://console.acme.test"
+)
+
 var labToday = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func newLab(t *testing.T) *lab {
 	l := &lab{T: t, store: new(eventstore.Memory), now: labToday, actors: map[string]domain.Actor{}, secrets: map[string]string{}}
 	l.Server = &Server{
 		Model: projections.NewModel(l.store, l.clock), Views: l.views(), Now: l.clock,
-		Log: zerolog.New(l).Level(zerolog.DebugLevel),
+		Log: zerolog.New(l).Level(zerolog.DebugLevel), Objects: new(eventstore.MemoryObjects), MaxContent: labMostContent,
+		Origins: []string{labPages},
 	}
 	l.run()
 	l.people()

@@ -5,7 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"net/http"
+	"iter"
 	"time"
 
 	"jeton/domain"
@@ -43,24 +43,22 @@ func labTokenOf(row projections.TokenRow, organization domain.Position) labToken
 // labTokens answers GET api_tokens: the live tokens that the caller may see, the
 // youngest first. The list has no column for it, so what is revoked or expired is
 // not in it.
-func (s *Server) labTokens(w http.ResponseWriter, r *http.Request, c Caller) error {
-	q, err := labTokenQueryOf(r)
-	if err != nil {
-		return err
-	}
-	q.visible = projections.TokenFilter{Organization: c.Organization, Status: projections.Active, Now: domain.At(s.now())}
+func (s *Server) labTokens(ctx context.Context, c Caller, q labQuery) (iter.Seq2[labToken, error], error) {
+	f := projections.TokenFilter{Organization: c.Organization, Status: projections.Active, Now: domain.At(s.now()), Before: q.before}
 	if !c.Granted.Has(domain.TokensReadAny) {
 		if err := s.Model.Allows(c.Meta(), domain.TokensReadOwn); err != nil {
-			return err
+			return nil, err
 		}
-		q.visible.Holder = c.Token.Holder
+		f.Holder = c.Token.Holder
 	}
-	rows, contentRange, err := q.ask(r.Context(), s.Views, c.Number)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Range", contentRange)
-	return encode(w, rows)
+	return labMapped(s.tokensDown(ctx, f), func(row projections.TokenRow) labToken { return labTokenOf(row, c.Number) }), nil
+}
+
+// tokensDown are the tokens that a filter chooses, the youngest first.
+func (s *Server) tokensDown(ctx context.Context, f projections.TokenFilter) iter.Seq2[projections.TokenRow, error] {
+	f.Limit = labPage
+	return labPaged(func() ([]projections.TokenRow, error) { return s.Views.Tokens(ctx, f) },
+		func(row projections.TokenRow) { f.Before = row.Number })
 }
 
 // labTokenCreate asks for a token. The console leaves is_personal out where

@@ -75,6 +75,8 @@ var translations = []translation{
 	{errScanSignature, 403, "bad-signature", "the report is not signed by a scanner that is known here", "ask the operator to configure the scanner's public keys"},
 	{eventstore.ErrConflict, 503, "busy", "too many changes at once", "try again in a moment"},
 	{eventstore.ErrUnknown, 503, "unknown-outcome", "the log did not confirm; whether the change was made is not known", "send it again with the same Idempotency-Key: it happens once"},
+	{eventstore.ErrFull, 507, "no-room", "there is no room for it; nothing was kept", "delete what is not needed, or ask the operator for more room"},
+	{eventstore.ErrNoObject, 404, "not-found", "the content is not there any more", ""},
 	{eventstore.ErrUnavailable, 503, "log-unavailable", "the log can't be written; nothing was changed", "try again later"},
 	{eventstore.ErrTooLarge, 413, "too-large", "this would change too much at once; nothing was changed", "do it in smaller steps"},
 	{projections.ErrLoading, 503, "loading", "the service is still reading its log", "try again in a moment"},

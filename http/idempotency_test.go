@@ -51,7 +51,7 @@ func TestSentAgain(t *testing.T) {
 			}
 		}
 		made, replayed := first.object(t), again.object(t)
-		for _, once := range []string{"secret", "token", "token_id", "token_expires_at"} {
+		for _, once := range []string{"secret", "token", "token_id", "token_expires_at", "access_token", "verification_token"} {
 			if replayed[once] != nil {
 				t.Errorf("%s: the second answer has %s", r.pattern, once)
 			}

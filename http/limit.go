@@ -11,7 +11,7 @@ import (
 
 // limited is that a token was used more often than it may.
 type limited struct {
-	projections.Allowance
+	domain.Allowance
 	at domain.Instant
 }
 

@@ -124,6 +124,9 @@ func factsOf(e domain.Event) (map[string]any, error) {
 		return nil, fmt.Errorf("event %s: %w", e.Kind(), err)
 	}
 	delete(facts, "hash")
+	if door, is := facts["door"].(map[string]any); is {
+		delete(door, "verification")
+	}
 	return facts, nil
 }
 

@@ -54,9 +54,16 @@ func (r route) fail(w http.ResponseWriter, p *Problem) {
 	writeProblem(w, p)
 }
 
-func (r route) method() string { method, _, _ := strings.Cut(r.pattern, " "); return method }
+// method is the method of the pattern; empty: any.
+func (r route) method() string {
+	method, _, one := strings.Cut(r.pattern, " ")
+	if !one {
+		return ""
+	}
+	return method
+}
 
-func (r route) path() string { _, path, _ := strings.Cut(r.pattern, " "); return path }
+func (r route) path() string { return r.pattern[strings.Index(r.pattern, "/"):] }
 
 // mounter puts routes behind the door, and describes them in the OpenAPI document.
 type mounter struct {

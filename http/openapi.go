@@ -119,6 +119,8 @@ func (a access) String() string {
 		return "any live token"
 	case operator:
 		return "operators"
+	case anEngine:
+		return "engines with " + a.permissions()
 	case inside:
 		if len(a.needs) == 0 {
 			return "everybody in the organization"

@@ -14,6 +14,7 @@ type revocation struct {
 	ServiceAccount string   `json:"service_account,omitempty" maxLength:"20" doc:"Only tokens of the service account with this number." example:"12"`
 	Kind           string   `json:"kind,omitempty" enum:"personal,administrative,service" doc:"Only tokens of this kind."`
 	IssuedBefore   string   `json:"issued_before,omitempty" doc:"Only tokens whose secret was made before this moment, in RFC 3339. Secrets that were rotated out since and still work end as well." example:"2026-11-22T12:00:00Z"`
+	Engine         string   `json:"engine,omitempty" maxLength:"40" doc:"Only tokens that are limited to the engine of this name, and perhaps to others, or whose service account is." example:"prod"`
 	Reason         string   `json:"reason,omitempty" maxLength:"1000" doc:"Why, for the log." example:"laptop stolen"`
 }
 
@@ -45,7 +46,7 @@ func (s *Server) tokensRevoke(ctx context.Context, c Caller, in *struct {
 }
 
 func (s *Server) revocation(c Caller, wanted revocation) (command domain.RevokeTokens, err error) {
-	command.Reason = wanted.Reason
+	command.Reason, command.Engine = wanted.Reason, wanted.Engine
 	if wanted.Kind != "" {
 		if command.Kind, err = domain.ParseTokenKind(wanted.Kind); err != nil {
 			return command, err

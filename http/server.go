@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"jeton/eventstore"
 	"jeton/projections"
 )
 
@@ -44,8 +45,24 @@ type Server struct {
 	// NoFirstTokens: who becomes a member gets no token by that.
 	NoFirstTokens bool
 
-	meter *metrics
-	burns addresses
+	// Connections are the processes of engines that hear of changes.
+	Connections *projections.Connections
+
+	// LogID names the log whose positions engines are told.
+	LogID string
+
+	// Objects keeps the files that programs of Database Lab send, each of at most
+	// MaxContent bytes. Zero: 64 MiB.
+	Objects    eventstore.Objects
+	MaxContent int64
+
+	// Origins are those of browsers whose pages may speak the dialect of Database Lab.
+	// Empty: none may.
+	Origins []string
+
+	meter   *metrics
+	burns   addresses
+	streams pace
 }
 
 // Handler is the server's table of routes as one handler.

@@ -168,7 +168,9 @@ func (w *world) startModel() {
 	w.must(model.Loaded(w.Context()))
 	w.server = &Server{
 		Model: model, Views: w.views, Version: "test", Metrics: prometheus.NewRegistry(), Now: w.now,
-		Log: zerolog.New(w.logs).Level(zerolog.DebugLevel),
+		Log: zerolog.New(w.logs).Level(zerolog.DebugLevel), LogID: w.storeID,
+		Objects: new(eventstore.MemoryObjects), MaxContent: 1 << 20,
+		Connections: projections.NewConnections(eventstore.NewMemoryPresence(1)[0], "test", w.now),
 	}
 	w.handler = w.server.Handler()
 }
@@ -343,7 +345,7 @@ func (w *world) filled(text string) string {
 }
 
 var (
-	mintedSecret = regexp.MustCompile(`jtn_(?:pat|adm|svc)_[0-9a-z]{16}[0-9A-Za-z]{42}`)
+	mintedSecret = regexp.MustCompile(`jtn_(?:pat|adm|svc)_[0-9a-z]{16}[0-9A-Za-z]{42}|jtn_ver_[A-Z2-7]{26}`)
 	anID         = regexp.MustCompile(`\b(jtn_pat_|jtn_adm_|jtn_svc_)?[0-9a-hjkmnp-tv-z]{16}\b`)
 )
 
@@ -361,8 +363,11 @@ func (w *world) listen(r *http.Request, answered reply) {
 			w.Errorf("%s %s answered %d with a secret that was minted before: %s", r.Method, r.URL.Path, answered.status, all)
 		}
 	}
-	minted := mintedSecret.FindAllString(all, -1)
-	if len(minted) > 1 || len(minted) == 1 && (r.Method != "POST" || answered.status/100 != 2) {
+	minted, most := mintedSecret.FindAllString(all, -1), 1
+	if strings.HasSuffix(r.URL.Path, "/engines") {
+		most = 2 // an engine shows one, and is shown the other
+	}
+	if len(minted) > most || len(minted) > 0 && (r.Method != "POST" || answered.status/100 != 2) {
 		w.Errorf("%s %s answered %d with %d secrets: %s", r.Method, r.URL.Path, answered.status, len(minted), all)
 	}
 	if len(minted) > 0 && answered.header.Get("Cache-Control") != "no-store" {

@@ -22,6 +22,9 @@ import (
 	"jeton/projections"
 )
 
+// mostContent is how large a file may be, in bytes.
+const mostContent = 8 << 20
+
 var today = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // world is a server as it is installed, with the organizations acme and beta. Its
@@ -57,7 +60,9 @@ func newWorld(t *testing.T) *world {
 	w.run(store, views)
 	w.ann, w.acme = w.found("acme", "Ann@acme.test")
 	w.zoe, w.beta = w.found("beta", "zoe@beta.test")
-	w.serve(&http.Server{Model: w.model, Views: views, Now: w.clock, Log: zerolog.Nop()})
+	objects, err := eventstore.OpenObjects(t.Context(), store, 0)
+	w.must(err)
+	w.serve(&http.Server{Model: w.model, Views: views, Now: w.clock, Log: zerolog.Nop(), Objects: objects, MaxContent: mostContent})
 	return w
 }
 
