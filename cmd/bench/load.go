@@ -136,10 +136,28 @@ func (b bench) inParallel(do func(i int) error) error {
 }
 
 func (b bench) organization(ctx context.Context, model *projections.Model, root domain.Actor, i int, secrets *lines) error {
-	org := domain.OrganizationID{ID: domain.RandomID()}
-	first, secret, err := draw(domain.Personal)
+	owner, org, secret, err := owned(ctx, model, root, i)
 	if err != nil {
 		return err
+	}
+	secrets.add(i, secret)
+	if err := makeRoom(ctx, model, org, owner); err != nil {
+		return err
+	}
+	for n := 1; n < b.Tokens/b.Organizations; n++ {
+		if err := issue(ctx, model, org, owner, i, n, secrets); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owned is an organization with its owner, and the owner's first secret.
+func owned(ctx context.Context, model *projections.Model, root domain.Actor, i int) (owner domain.Actor, org domain.OrganizationID, secret domain.Secret, err error) {
+	org = domain.OrganizationID{ID: domain.RandomID()}
+	first, secret, err := draw(domain.Personal)
+	if err != nil {
+		return owner, org, secret, err
 	}
 	_, err = model.ExecuteDirectory(ctx, domain.Meta{Organization: org, Actor: root}, domain.CreateOrganization{
 		Organization: org, Alias: fmt.Sprint("org-", i), Name: fmt.Sprint("Organization ", i),
@@ -147,22 +165,10 @@ func (b bench) organization(ctx context.Context, model *projections.Model, root 
 		First: domain.FirstToken{Token: first, Hash: secret.Hash()},
 	})
 	if err != nil {
-		return err
+		return owner, org, secret, err
 	}
-	owner, err := model.Check(secret.Reveal(), projections.Use{})
-	if err != nil {
-		return err
-	}
-	secrets.add(i, secret)
-	if err := makeRoom(ctx, model, org, owner.Actor()); err != nil {
-		return err
-	}
-	for n := 1; n < b.Tokens/b.Organizations; n++ {
-		if err := issue(ctx, model, org, owner.Actor(), i, n, secrets); err != nil {
-			return err
-		}
-	}
-	return nil
+	checked, err := model.Check(secret.Reveal(), projections.Use{})
+	return checked.Actor(), org, secret, err
 }
 
 // makeRoom lets everybody have any number of tokens.

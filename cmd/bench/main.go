@@ -57,6 +57,14 @@ func (b bench) run(ctx context.Context, phase string) error {
 			return err
 		}
 		return report(rows...)
+	case "door":
+		return b.door(ctx)
+	case "receipts":
+		return b.receipts(ctx)
+	case "streams":
+		return b.streams(ctx)
+	case "followers":
+		return followers(ctx)
 	case "bare":
 		return serveBare()
 	}
@@ -89,6 +97,13 @@ func (b bench) all(ctx context.Context) error {
 		return err
 	}
 	t.rows = append(t.rows, rows...)
+	for _, phase := range []string{"door", "receipts", "streams"} {
+		rows, err := b.child(ctx, phase)
+		if err != nil {
+			return fmt.Errorf("%s: %w", phase, err)
+		}
+		t.rows = append(t.rows, rows...)
+	}
 	fmt.Printf("\n%s\n\n", machine())
 	t.print(os.Stdout)
 	return nil

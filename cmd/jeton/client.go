@@ -172,16 +172,25 @@ type question struct {
 	body         []byte
 }
 
-func (c *client) once(ctx context.Context, q question, out any) error {
+// request is a question as it is sent.
+func (c *client) request(ctx context.Context, q question) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, q.method, c.URL+"/api/v1/"+q.path, bytes.NewReader(q.body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	request.Header.Set("User-Agent", "jeton/"+programVersion())
 	if c.Token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.Token)
 	}
 	q.describe(request.Header)
+	return request, nil
+}
+
+func (c *client) once(ctx context.Context, q question, out any) error {
+	request, err := c.request(ctx, q)
+	if err != nil {
+		return err
+	}
 	response, err := c.HTTP.Do(request)
 	if err != nil {
 		return c.unreachable(err)

@@ -35,9 +35,12 @@ type Config struct {
 
 	TLSCert, TLSKey string
 	TrustedProxies  []netip.Prefix
+	Origins         []string
 	FirstTokens     bool
 	ScanningKeys    string
 	UsageInterval   time.Duration
+	MaxContent      int64
+	ObjectsLimit    int64
 	DiskReserve     int64
 	LogLevel        zerolog.Level
 	LogFormat       string
@@ -53,6 +56,7 @@ func defaults() Config {
 		DiskReserve:   256 << 20,
 		FirstTokens:   true,
 		UsageInterval: time.Minute,
+		MaxContent:    64 << 20,
 		LogLevel:      zerolog.InfoLevel,
 		LogFormat:     "auto",
 	}
@@ -98,12 +102,18 @@ func (c *Config) settings() []setting {
 			"key of the certificate in PEM"},
 		{"trusted-proxies", prefixes(&c.TrustedProxies), false, running,
 			"addresses or networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8,127.0.0.1; empty: nobody's"},
+		{"allowed-origins", origins(&c.Origins), false, running,
+			"origins of browsers whose pages may speak the dialect of Database Lab, e.g. https://console.example.org, with commas between; empty: none"},
 		{"first-tokens", yesno(&c.FirstTokens), false, running,
 			"whether everybody gets a personal token when they become a member, which whoever adds them sees: true or false"},
 		{"scanning-keys", text(&c.ScanningKeys, "FILE"), false, running,
 			"file with the public keys of scanners whose reports of leaked tokens are believed, as GitHub publishes its own; empty: nobody's"},
 		{"usage-interval", duration(&c.UsageInterval), false, running,
 			"how often it is written down how tokens were used, e.g. 1m"},
+		{"max-content", size(&c.MaxContent), false, running,
+			"largest file that programs of Database Lab may send, e.g. 64MiB"},
+		{"objects-limit", size(&c.ObjectsLimit), false, running,
+			"how much all such files may take together, when their store is made; 0: as much as the disk has. What is there already is changed with the tools of NATS"},
 		{"disk-reserve", size(&c.DiskReserve), false, running,
 			"not ready when the data directory's disk has less free, e.g. 512MiB or 2GiB; 0: never"},
 		{"start-timeout", duration(&c.StartTimeout), false, all,
@@ -190,6 +200,8 @@ func (c settled) check() error {
 		return usage("data: is empty; name a directory")
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return usage("tls-cert and tls-key: one is set and the other is not")
+	case c.MaxContent == 0:
+		return usage("max-content: is 0; name a size, e.g. 64MiB")
 	case c.NATSCredentials != "" && c.NATS == "":
 		return usage("nats-credentials: is set, but nats is not")
 	}

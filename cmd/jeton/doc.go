@@ -7,7 +7,9 @@
 // Words: setting (a line in the table of config.go, from which flags, variables,
 // the file and their help are made), data directory (data.go), founding (the
 // first commit of an empty platform, init.go), context (an address and a token
-// that the client commands use, context.go).
+// that the client commands use, context.go), gate (what stands before an engine and
+// decides who comes in, gate.go), receipt (that a process of an engine has heard of a
+// revocation, receipt.go).
 //
 // To add a setting: a field of Config and a line in its table. To add a command:
 // its noun's file, and a story in testdata/script that begins with the promise.

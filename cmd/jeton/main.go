@@ -48,8 +48,9 @@ const (
 const about = `Jeton issues, checks, revokes and looks back at the access tokens of many organizations.
 
 The service:    jeton serve, init, rebuild
+Before engines: jeton gate
 Its clients:    jeton token, approval, policy, role, permission, member, service-account, account,
-                organization, operator, check, whoami, log, context
+                engine, project, record, organization, operator, check, whoami, log, context
 
 Clients take the service's address and a token from, in this order:
   --url URL and --token-file FILE ("-": standard input)
@@ -64,7 +65,8 @@ Exit codes:
   3  not found
   4  not allowed; for check: the token is not active, or not allowed what was asked
   5  conflict: it exists, or was changed meanwhile
-  6  unavailable: the service can't be reached or can't answer now`
+  6  unavailable: the service can't be reached or can't answer now; for token revoke --wait and
+     token revocation: not every engine has confirmed it yet`
 
 // Main runs the program and answers its exit code.
 func (p *Program) Main(ctx context.Context) int {
@@ -100,9 +102,10 @@ func (p *Program) root() *cobra.Command {
 	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
-	root.AddCommand(p.serveCommand(), p.initCommand(), p.rebuildCommand(), p.versionCommand(),
+	root.AddCommand(p.serveCommand(), p.initCommand(), p.rebuildCommand(), p.gateCommand(), p.versionCommand(),
 		p.tokenCommand(), p.approvalCommand(), p.policyCommand(), p.roleCommand(), p.permissionCommand(),
-		p.memberCommand(), p.serviceAccountCommand(), p.accountCommand(), p.organizationCommand(), p.operatorCommand(),
+		p.memberCommand(), p.serviceAccountCommand(), p.accountCommand(),
+		p.engineCommand(), p.projectCommand(), p.recordCommand(), p.organizationCommand(), p.operatorCommand(),
 		p.checkCommand(), p.whoamiCommand(), p.logCommand(), p.contextCommand())
 	return root
 }

@@ -31,21 +31,34 @@ var revokedShape = shape[revoked]{
 
 func (r *remote) tokenRevokeCommand() *cobra.Command {
 	var wanted revocation
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use: "revoke [TOKEN]...", Short: "Revoke a token, several, or all that meet some conditions, for ever",
 		Long: `Revokes tokens. When the command has ended, they open nothing any more. There is no way back.
 
 One TOKEN alone is revoked and shown. Several of them, or conditions, end in one step all that meet
 every condition, and how many these were is printed. The token that is shown to the service stays
-unless it is named.`,
+unless it is named.
+
+Engines with a copy of their own hear of it within moments. With --wait the command waits until all of
+them have confirmed it, and prints for each how long that took; exit code 6 says that some have not in
+that time. The tokens are revoked all the same.`,
 		Example: `  jeton token revoke laptop --reason "left in a train"
+  jeton token revoke laptop --wait
+  jeton token revoke ci-1 --wait=30s -o json
   jeton token revoke ci-1 ci-2 ci-3
   jeton token revoke --holder mia@acme.test --issued-before 2026-06-30T12:00:00Z --reason "laptop stolen"
   jeton token revoke --kind administrative --issued-before now`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			wanted.IssuedBefore = parsePast(wanted.IssuedBefore)
 			if wanted.conditions() {
+				if wait > 0 {
+					return usage("--wait is for tokens that are named\n  next: leave it out, and see jeton token revocation")
+				}
 				return r.revokeMany(cmd.Context(), args, wanted)
+			}
+			if wait > 0 && len(args) > 0 {
+				return r.revokeAndWait(cmd.Context(), args, wanted, wait)
 			}
 			switch len(args) {
 			case 0:
@@ -63,7 +76,26 @@ unless it is named.`,
 	cmd.Flags().StringVar(&wanted.Kind, "kind", "", "only personal, administrative or service ones")
 	cmd.Flags().StringVar(&wanted.IssuedBefore, "issued-before", "", "only tokens whose secret was made before 2026-06-30 (0:00 UTC), 2026-06-30T12:00:00Z, or now")
 	reasonFlag(cmd, &wanted.Reason)
+	waitFlag(cmd, &wait)
 	return cmd
+}
+
+// revokeAndWait revokes one token, or several in one step, and waits until that holds everywhere.
+func (r *remote) revokeAndWait(ctx context.Context, names []string, wanted revocation, wait time.Duration) error {
+	r.timeout += wait
+	return r.within(ctx, func(ctx context.Context, c *client, org string) error {
+		if err := c.numberRevoked(ctx, org, names, &wanted); err != nil {
+			return err
+		}
+		method, path, body := "POST", org+"/tokens/revoke", any(wanted)
+		if len(names) == 1 {
+			method, path, body = "DELETE", withReason(org+"/tokens/"+wanted.IDs[0], wanted.Reason), nil
+		}
+		if err := c.do(ctx, method, path, body, nil); err != nil {
+			return err
+		}
+		return r.awaitReceipts(ctx, c, org, wanted.IDs, wait)
+	})
 }
 
 // parsePast is parseMoment for what may be now.

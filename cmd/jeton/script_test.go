@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +41,9 @@ func TestStories(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve":      serveCommand,
+			"gate":       gateStoryCommand,
+			"behind":     behindCommand,
+			"asks":       asksCommand,
 			"refuses":    refusesCommand,
 			"signal":     signalCommand,
 			"readfile":   readfileCommand,
@@ -92,21 +96,71 @@ type service struct {
 // port, waits until it is ready, and sets JETON_URL. What it writes goes to
 // NAME.out and NAME.err.
 func serveCommand(ts *testscript.TestScript, neg bool, args []string) {
-	s := start(ts, args[0], args[1:])
+	url := start(ts, args[0], "serve", args[1:]).serving(ts, args[0])
+	ts.Setenv("JETON_URL", url)
+	waitFor(ts, "ready", func() bool { return statusOf(url+"/readyz") == http.StatusOK })
+}
+
+// gateStoryCommand: gate NAME [flags of jeton gate]. Starts a gate on a free port,
+// waits until it has its copy, and sets GATE to its address.
+func gateStoryCommand(ts *testscript.TestScript, neg bool, args []string) {
+	url := start(ts, args[0], "gate", args[1:]).serving(ts, args[0])
+	ts.Setenv("GATE", url)
+	waitFor(ts, "a copy", func() bool { return statusOf(url+"/status") != http.StatusServiceUnavailable })
+}
+
+// serving is the address at which a process serves.
+func (s *service) serving(ts *testscript.TestScript, name string) string {
 	select {
 	case url := <-s.url:
-		ts.Setenv("JETON_URL", url)
-		waitFor(ts, "ready", func() bool { return statusOf(url+"/readyz") == http.StatusOK })
+		return url
 	case <-s.exited:
-		ts.Fatalf("%s ended: %v\n%s", args[0], s.err, ts.ReadFile(args[0]+".err"))
+		ts.Fatalf("%s ended: %v\n%s", name, s.err, ts.ReadFile(name+".err"))
 	case <-time.After(20 * time.Second):
-		ts.Fatalf("%s does not serve\n%s", args[0], ts.ReadFile(args[0]+".err"))
+		ts.Fatalf("%s does not serve\n%s", name, ts.ReadFile(name+".err"))
 	}
+	return ""
+}
+
+// behindCommand: behind TOKENFILE. Starts an engine that takes the verification token
+// in a file, says who has come in, and sets BEHIND to its address.
+func behindCommand(ts *testscript.TestScript, neg bool, args []string) {
+	token := strings.TrimSpace(ts.ReadFile(args[0]))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Verification-Token") != token {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = io.WriteString(w, r.Header.Get("X-Forwarded-User-Email")+" came by "+r.Header.Get("Jeton-Via")+" as "+r.Header.Get("Jeton-Subject")+"\n")
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("BEHIND", server.URL)
+}
+
+// asksCommand: asks CODE URL [TOKENFILE]. Waits until a GET with the token is answered
+// so, and writes the answer to the file answer.
+func asksCommand(ts *testscript.TestScript, neg bool, args []string) {
+	waitFor(ts, args[0]+" of "+args[1], func() bool {
+		request, err := http.NewRequest("GET", args[1], nil)
+		ts.Check(err)
+		if len(args) > 2 {
+			request.Header.Set("Verification-Token", strings.TrimSpace(ts.ReadFile(args[2])))
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs("answer"), body, 0o600))
+		return strconv.Itoa(response.StatusCode) == args[0]
+	})
 }
 
 // refusesCommand: refuses NAME CODE [flags]. The service must end by itself.
 func refusesCommand(ts *testscript.TestScript, neg bool, args []string) {
-	s := start(ts, args[0], args[2:])
+	s := start(ts, args[0], "serve", args[2:])
 	select {
 	case <-s.exited:
 	case <-time.After(20 * time.Second):
@@ -117,13 +171,13 @@ func refusesCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func start(ts *testscript.TestScript, name string, flags []string) *service {
+func start(ts *testscript.TestScript, name, command string, flags []string) *service {
 	path, err := exec.LookPath("jeton") // testscript has put it into our own PATH
 	ts.Check(err)
 	s := &service{url: make(chan string, 1), exited: make(chan struct{})}
-	s.cmd = exec.Command(path, append([]string{"serve", "--listen", "127.0.0.1:0", "--log-format", "json"}, flags...)...)
+	s.cmd = exec.Command(path, append([]string{command, "--listen", "127.0.0.1:0", "--log-format", "json"}, flags...)...)
 	s.cmd.Dir = ts.MkAbs(".")
-	for _, variable := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "TMPDIR", "GORACE", "JETON_DATABASE", "JETON_NATS", "JETON_DATABASE_FILE", "JETON_NATS_FILE", "JETON_LOG_LEVEL"} {
+	for _, variable := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "TMPDIR", "GORACE", "JETON_DATABASE", "JETON_NATS", "JETON_DATABASE_FILE", "JETON_NATS_FILE", "JETON_LOG_LEVEL", "PGAI_PLATFORM_ACCESS_TOKEN", "DBLAB_VERIFICATION_TOKEN"} {
 		if value := ts.Getenv(variable); value != "" {
 			s.cmd.Env = append(s.cmd.Env, variable+"="+value)
 		}

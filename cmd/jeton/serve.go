@@ -113,6 +113,8 @@ type Main struct {
 	listener net.Listener
 	scanners api.ScanningKeys
 	usage    eventstore.Usage
+	objects  *eventstore.JetStreamObjects
+	engines  *projections.Connections
 	server   *http.Server
 	stopping context.CancelFunc // ends requests that wait for something to happen
 	stop     context.CancelFunc // ends what follows the log
@@ -138,6 +140,10 @@ func (m *Main) open(ctx context.Context) error {
 	if err := m.Stores.Open(ctx, mayFound); err != nil {
 		return err
 	}
+	if err := m.openObjects(ctx); err != nil {
+		return err
+	}
+	m.engines = projections.NewConnections(eventstore.OpenPresence(m.Store), m.node(), m.Now)
 	ended := m.follow()
 	m.answer()
 	if err := m.load(ctx); err != nil {
@@ -225,6 +231,7 @@ func (m *Main) answer() {
 		Model: m.Model, Views: m.Views, Log: m.Log, Version: m.Version,
 		Metrics: registry, Now: m.Now, Ready: m.ready, TrustedProxies: m.Config.TrustedProxies, Stopping: stopping,
 		ScanningKeys: m.scanners, NoFirstTokens: !m.Config.FirstTokens,
+		Objects: m.objects, MaxContent: m.Config.MaxContent, Connections: m.engines, LogID: m.Store.StoreID(), Origins: m.Config.Origins,
 	}
 	m.server = api.NewHTTPServer(door.Handler())
 	m.server.ErrorLog = log.New(m.Log.With().Str("part", "http").Logger(), "", 0)
@@ -271,6 +278,8 @@ func (m *Main) watch(ended <-chan error) {
 	m.running.Go(func() { m.stopped("the watch", m.Model.Watch(ctx, watchInterval, m.Log)) })
 	m.running.Go(func() { m.stopped("reports of usage", m.Model.Report(ctx, m.usage, m.node(), m.Config.UsageInterval)) })
 	m.running.Go(func() { m.stopped("the views of usage", m.Views.FollowUsage(ctx, m.usage, m.Model.Used)) })
+	m.running.Go(func() { m.stopped("what nodes tell of engines", m.engines.Run(ctx)) })
+	m.running.Go(func() { m.sweep(ctx) })
 	m.running.Go(func() { m.stopped("the views", m.Views.Run(ctx, m.Store, m.Store.StoreID())) })
 }
 
@@ -278,6 +287,14 @@ func (m *Main) watch(ended <-chan error) {
 func (m *Main) openUsage(ctx context.Context) error {
 	return m.insist(ctx, "the stream of usage", func() (err error) {
 		m.usage, err = eventstore.OpenUsage(ctx, m.Store)
+		return err
+	})
+}
+
+// openObjects opens what keeps the files that programs of Database Lab send.
+func (m *Main) openObjects(ctx context.Context) error {
+	return m.insist(ctx, "the objects", func() (err error) {
+		m.objects, err = eventstore.OpenObjects(ctx, m.Store, m.Config.ObjectsLimit)
 		return err
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -194,6 +195,23 @@ func writeSize(n int64) string {
 		}
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// origins are those of browsers: scheme, host and port, as a browser writes them.
+func origins(at *[]string) value {
+	return field[[]string]{at, "ORIGINS", func(s string) (list []string, err error) {
+		for item := range strings.SplitSeq(s, ",") {
+			if item = strings.TrimSpace(item); item == "" {
+				continue
+			}
+			u, err := url.Parse(item)
+			if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || item != u.Scheme+"://"+strings.ToLower(u.Host) {
+				return nil, fmt.Errorf("%q is no origin; write it like https://console.example.org, in small letters and without a slash at its end", redact(item))
+			}
+			list = append(list, item)
+		}
+		return list, nil
+	}, func(list []string) string { return strings.Join(list, ",") }}
 }
 
 func prefixes(at *[]netip.Prefix) value {

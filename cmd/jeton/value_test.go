@@ -24,6 +24,20 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// An origin is written as a browser sends it, or it would never be found.
+func TestOrigins(t *testing.T) {
+	var list []string
+	v := origins(&list)
+	if err := v.Set("https://a.example.org, http://127.0.0.1:3000,"); err != nil || v.String() != "https://a.example.org,http://127.0.0.1:3000" {
+		t.Errorf("read as %v, %v", list, err)
+	}
+	for _, text := range []string{"*", "a.example.org", "https://a.example.org/", "https://A.example.org", "https://u@a.example.org", "ftp://a", "https://a?b", "null"} {
+		if v.Set(text) == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+}
+
 func TestRedact(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                   "",
