@@ -33,6 +33,8 @@ crash: ## Kill -9 the server ROUNDS times (1000) while it works; nothing acknowl
 fuzz: ## Fuzz what parses strangers' bytes, a minute each
 	go test -fuzz FuzzParseSecret -fuzztime 60s ./domain
 	go test -fuzz FuzzParseID -fuzztime 60s ./domain
+	go test -fuzz FuzzPiece -fuzztime 60s ./domain
+	go test -fuzz FuzzFacts -fuzztime 60s ./domain
 	go test -fuzz FuzzScanningSignature -fuzztime 60s ./http
 	go test -fuzz FuzzParseFindings -fuzztime 60s ./http
 

@@ -27,7 +27,11 @@
 // thing that can be allowed), catalogue (which permissions there are), role (a named
 // set of them), grant (what a token is given), terms (all that it is bound to: grant,
 // networks, times, limit), ceiling (what its holder may do), policy (what the
-// organization demands), verdict (the answer of a check).
+// organization demands), verdict (the answer of a check), engine (an API of an
+// organization that lets bearers in), door (how it decides about who comes in), copy
+// (what an engine has of its organization), piece (a part of that, as it is told),
+// project (a name for what belongs together), record (what a program of Database Lab
+// has sent), content (what of it is too large for the log).
 //
 // What a token may do at a moment is its grant, cut down to its ceiling, if the
 // policy does not block it. A check computes that anew: nothing is ever taken from a
@@ -38,6 +42,10 @@
 // three million objects that the garbage collector visits while checks are
 // waiting; as arrays they are none. What people read (names, descriptions) lives
 // in the events and in the SQL views.
+//
+// A door decides by one rule wherever it is asked: at the platform, in an engine's
+// copy, in a gate. That is why a copy is an organization too, told in pieces: the same
+// code checks there.
 //
 // To add a rule: a command with Decide in its noun's file, its
 // events with Evolve beside it, their kinds in vocabulary.go, scenarios in the
