@@ -61,7 +61,6 @@ const (
 	// is kept as a plain hash, which is no place for a word.
 	MinVerification = 16
 	maxVerification = 256
-	verificationTag = "ver"
 )
 
 // CheckVerification refuses what cannot be the verification token of an engine.

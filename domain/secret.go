@@ -13,7 +13,8 @@ import (
 //	│    │    │                │             └ checksum
 //	│    │    │                └ the secret proper
 //	│    │    └ handle: the token's ID, 16 characters of 0-9 a-z without i l o u
-//	│    └ kind: pat (personal), adm (administrative) or svc (service account)
+//	│    └ kind: pat (personal), adm (administrative), svc (service account) or
+//	│      ver (no token: the verification token of an engine)
 //	└ brand
 //
 // without blanks: only letters, digits and two underscores, so that a double
@@ -28,6 +29,11 @@ import (
 // The handle is public: lists and logs show it. What is stored is the SHA-256 of
 // all 66 characters. With 214 random bits a plain hash is enough, and its owner
 // can compute it with openssl to search the audit log.
+//
+// A verification token that is drawn for an engine has the same format, so that
+// scanners find it too. Its handle is drawn at random and names nothing, and
+// ParseSecret refuses it: it belongs to no holder. Engines may have others, which
+// look as their owners like.
 //
 // A Secret prints as "[redacted]" wherever it is printed, logged or encoded by
 // mistake. Reveal is the one way to its text: behind the pointer, not even a verb
@@ -52,11 +58,28 @@ var secretValue = alphabetValues(secretAlphabet)
 // NewSecret draws the secret of the token id from random, which is
 // crypto/rand.Reader but in tests.
 func NewSecret(kind TokenKind, id TokenID, random io.Reader) (Secret, error) {
+	return drawSecret(kind.Prefix(), id.ID, random)
+}
+
+// NewVerification draws the verification token of an engine from random, which is
+// crypto/rand.Reader but in tests.
+func NewVerification(random io.Reader) (Secret, error) {
+	handle, err := NewID(random)
+	if err != nil {
+		return Secret{}, err
+	}
+	return drawSecret(verificationTag, handle, random)
+}
+
+// verificationTag stands for the kind in the verification tokens that are drawn here.
+const verificationTag = "ver"
+
+func drawSecret(kind string, handle ID, random io.Reader) (Secret, error) {
 	text := make([]byte, 0, SecretLength)
 	text = append(text, secretBrand...)
-	text = append(text, kind.Prefix()...)
+	text = append(text, kind...)
 	text = append(text, '_')
-	text = append(text, id.letters()...)
+	text = append(text, handle.letters()...)
 	text, err := appendLetters(text, secretSumAt, random)
 	if err != nil {
 		return Secret{}, fmt.Errorf("draw a secret: %w", err)

@@ -118,6 +118,49 @@ func TestSecretComesBack(t *testing.T) {
 	}
 }
 
+// A verification token looks like the secret of a token, and is none: it has no holder
+// and opens nothing but the door that it was drawn for.
+func TestVerificationIsNoToken(t *testing.T) {
+	random, seen := rand.NewChaCha8([32]byte{8}), map[string]bool{}
+	o := acmeAfter(laptopIssued)
+	for range 100 {
+		secret, err := NewVerification(random)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := secret.Reveal()
+		if !verificationFormat.MatchString(text) || text[60:] != checksumOf(text[:60]) {
+			t.Fatalf("drew %s", text)
+		}
+		if seen[text[8:24]] || seen[text[24:60]] {
+			t.Fatalf("%s was drawn twice", text)
+		}
+		seen[text[8:24]], seen[text[24:60]] = true, true
+		refusedEverywhere(t, o, "a verification token", text)
+		if err := CheckVerification(text); err != nil {
+			t.Errorf("%s cannot be the verification token of an engine: %v", text, err)
+		}
+		if d := (Door{Verification: secret.Hash()}); !d.verifies(text) || d.verifies(text[1:]) {
+			t.Errorf("%s does not open the door that it was drawn for, or not it alone", text)
+		}
+		hides(t, secret, "a verification token", fmt.Sprintf("%v %+v %#v", secret, secret, secret))
+	}
+}
+
+var verificationFormat = regexp.MustCompile(`^jtn_ver_[0-9a-hjkmnp-tv-z]{16}[0-9A-Za-z]{36}[0-9A-Za-z]{6}$`)
+
+func TestVerificationFailsWithItsReader(t *testing.T) {
+	broken := errors.New("no more")
+	for name, random := range map[string]io.Reader{
+		"at once":      iotest.ErrReader(broken),
+		"in its midst": io.MultiReader(strings.NewReader("0123456789"), iotest.ErrReader(broken)),
+	} {
+		if s, err := NewVerification(random); !errors.Is(err, broken) || s.Reveal() != "" {
+			t.Errorf("%s: drew %q, %v, want %v", name, s.Reveal(), err, broken)
+		}
+	}
+}
+
 // refusedEverywhere wants what is not the live secret to open nothing: most of it
 // is not even a secret.
 func refusedEverywhere(t *testing.T, o *Organization, what, text string) {

@@ -76,6 +76,11 @@ func BenchmarkCheck(b *testing.B) {
 // A check allocates nothing, whatever is shown.
 func TestCheckAllocatesNothing(t *testing.T) {
 	c, secrets := million(t, 1000)
+	shown, _ := domain.ParseSecret(secrets[3])
+	former := secrets[3]
+	if err := c.copy.take(&domain.Piece{Token: &domain.TokenPiece{ID: shown.Token, Kind: shown.Kind, Hash: domain.Hash{1}, Seat: 100, Formers: []domain.FormerPiece{{Hash: shown.Hash, Until: 1}}}}); err != nil {
+		t.Fatal(err)
+	}
 	address := netip.MustParseAddr("192.0.2.7")
 	for name, p := range map[string]Presented{
 		"a token":                {Secret: secrets[0], Address: address, Agent: "curl/8.5.0"},
@@ -85,6 +90,8 @@ func TestCheckAllocatesNothing(t *testing.T) {
 		"nonsense":               {Secret: "nonsense"},
 		"nothing":                {},
 		"the verification token": {Secret: verification},
+		"a secret from before":   {Secret: former},
+		"again":                  {Secret: secrets[0], Again: true},
 	} {
 		c.Check(p) // once, so that the token is known to be in use
 		if n := testing.AllocsPerRun(100, func() { c.Check(p) }); n != 0 {

@@ -24,6 +24,10 @@ type Presented struct {
 	// Permission is what they want to do, by name; empty: to come in at all.
 	Permission string
 	Resource   domain.Resource // on what; empty: on nothing in particular
+	// Again: this is a request that has come in before and still runs. It is answered as
+	// any other, but is no other use: it does not count against limits, is not reported,
+	// and does not keep a token from being idle.
+	Again bool
 }
 
 // Answer says whether somebody comes in, and who they are.

@@ -131,8 +131,11 @@ type State struct {
 	Platform     string
 	Organization string // the alias
 	Engine       string // the name
-	Instance     string
-	Tokens       int // how many there are in the copy
+	// Door is how the copy decides, without the hash of the verification token. Of a
+	// client that has no copy it is disabled.
+	Door     domain.Door
+	Instance string
+	Tokens   int // how many there are in the copy
 	// Uncounted is how many uses could not be reported, because too many tokens were
 	// used while the platform was away. When a token was used last is known all the same.
 	Uncounted uint64

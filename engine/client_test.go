@@ -323,6 +323,24 @@ func TestUsesOutliveTheirCopy(t *testing.T) {
 	}
 }
 
+// The state says how the door is, and nothing that a verification token could be tried by.
+func TestStateHasTheDoor(t *testing.T) {
+	w := newWorld(t)
+	c := w.open(Config{URL: "http://127.0.0.1:1", Token: w.token.Reveal(), Now: w.now})
+	if !c.State().Door.Disabled {
+		t.Error("a client without a copy has an open door")
+	}
+	c = w.ready(w.config(w.platform().URL))
+	if d := c.State().Door; !d.PersonalTokens || d.Open || d.Disabled || d.Name != "prod" || !d.Verification.IsZero() {
+		t.Errorf("got the door %+v", d)
+	}
+	w.door(func(d *domain.Door) { *d = domain.Door{Open: true} })
+	w.caughtUp(c)
+	if d := c.State().Door; d.PersonalTokens || !d.Open {
+		t.Errorf("then got the door %+v", d)
+	}
+}
+
 // No secret is in what a client logs or answers as an error.
 func TestSecretsStayInside(t *testing.T) {
 	w := newWorld(t)

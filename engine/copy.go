@@ -24,7 +24,8 @@ type live struct {
 	err       error
 	limits    allowances
 	carried   []Use // of copies that this one came after, to be reported
-	again     bool  // all is to be told again; the reader's alone
+	reused    reuses
+	again     bool // all is to be told again; the reader's alone
 
 	changed chan struct{} // closed at the next mark, and when there is no stream any more
 }
@@ -48,9 +49,12 @@ func (l *live) age(now time.Time) time.Duration {
 
 // open reports whether a copy of that age lets anybody in. One of a snapshot that was
 // written in the future is of no known age.
-func (l *live) open(age time.Duration) bool {
+func (l *live) open(age time.Duration) bool { return !l.refused && !l.closed && l.fresh(age) }
+
+// fresh reports whether a copy of that age is to be gone by.
+func (l *live) fresh(age time.Duration) bool {
 	switch {
-	case l.refused, l.closed, l.received.IsZero(), age < 0:
+	case l.received.IsZero(), age < 0:
 		return false
 	case l.connected:
 		return age <= max(l.max, overdue)
@@ -86,7 +90,7 @@ func (l *live) decide(a *Answer, p *Presented) {
 	ask := domain.Ask{Now: a.At, Address: p.Address, Used: h.uses.last(place), Permission: p.Permission, Resource: p.Resource}
 	h.Door.Enter(&h.Organization, &e, place, shown, &ask)
 	if e.Verdict.Token.Kind != domain.NoKind { // the handle alone, which is no secret, tells nothing
-		l.admit(a, &e, h, place, p)
+		l.admit(a, &e, h, place, p, shown.Hash)
 	}
 	if a.Allowed = e.Allowed() && a.Reason == domain.ReasonNone; a.Allowed {
 		a.Via = e.Via
@@ -104,14 +108,21 @@ func (h *holding) leaves(shown *domain.Shown) bool {
 }
 
 // admit says whose the token is that was shown, takes the request out of its limits,
-// and notes that it was used.
-func (l *live) admit(a *Answer, e *domain.Entrance, h *holding, place uint32, p *Presented) {
+// and notes that it was used, or that its secret was one from before.
+func (l *live) admit(a *Answer, e *domain.Entrance, h *holding, place uint32, p *Presented, shown domain.Hash) {
 	v, who := &e.Verdict, h.Holder(&e.Verdict)
 	a.Token, a.ExpiresAt, a.Holder, a.Role = v.ID, v.Token.Expires, who.Number, v.Role
 	if v.Token.Kind == domain.Personal {
 		a.Email = who.Email
 	}
-	if !v.Active() {
+	switch {
+	case v.Reason == domain.ReasonReplaced:
+		l.reused.note(Reuse{v.ID, shown}, a.At)
+		return
+	case !v.Active():
+		return
+	case p.Again:
+		a.Reason = v.Denied
 		return
 	}
 	var ok bool
@@ -139,6 +150,13 @@ func (l *live) replace(fresh *holding, hello Hello) {
 	}
 	fresh.uses.uncounted.Store(l.held.uses.uncounted.Load())
 	l.held, l.hello, l.again = fresh, hello, false
+}
+
+// ahead reports whether this copy has come further in a log than another one, and is not
+// too old for that to count. That the platform has refused the engine meanwhile makes the
+// other one no younger.
+func (l *live) ahead(m *Mark, log string, now time.Time) bool {
+	return l.hello.Log == log && m.To < l.position && l.fresh(l.age(now))
 }
 
 // known is up to where the copy goes that a stream can go on from; 0: none can.
@@ -196,10 +214,11 @@ func (l *live) watch() <-chan struct{} {
 func (l *live) state(now time.Time) State {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	age := l.age(now)
+	age, door := l.age(now), l.held.Door
+	door.Verification = domain.Hash{}
 	return State{
 		Open: l.open(age), Connected: l.connected, Position: l.position, Age: age, MaxStaleness: l.max, Err: l.err,
-		Platform: l.hello.Platform, Organization: l.held.Alias, Engine: l.held.Door.Name, Tokens: int(l.held.Tokens.Len()),
+		Platform: l.hello.Platform, Organization: l.held.Alias, Engine: l.held.Door.Name, Door: door, Tokens: int(l.held.Tokens.Len()),
 		Uncounted: l.held.uses.uncounted.Load(),
 	}
 }

@@ -32,12 +32,22 @@
 //   - That it is cut off it sees: the platform says each second how far it is, and a
 //     gap, a silence of three seconds, and a line that cannot be are all cuts. After
 //     a gap all is read again; until it is there the old copy goes on.
+//   - Nothing older takes the place of what is known. A node of the platform that is
+//     behind, or was cut off itself, is a cut: it cannot bring a revoked token back.
+//     Only once the copy here is stale is an older one of the same log taken, so that
+//     a platform that was restored from a backup locks nobody out for ever.
 //   - When the platform says that the engine's token is not good, the copy lets
 //     nobody in from then on, and its snapshot is removed. Only the platform says so,
 //     in its own words: the 401 of a proxy on the way is a cut.
 //   - A snapshot in Config.Dir that anybody has changed who does not have the access
 //     token is not believed at all. An older one, put in its place, is believed no
 //     longer than it would have been then.
+//   - A request that still runs when its token is revoked, expires or loses its right,
+//     or when the copy becomes stale, ends within Options.Again, if that is set.
+//   - A secret that was rotated out and is shown here is reported to the platform, as
+//     if it had been shown there. The platform does with its token what the
+//     organization's policy says; whoever has the engine's access token can say so of
+//     any secret that was rotated out, for an engine knows their hashes.
 //   - Who comes in is told behind the guard in the context and, if asked for, in
 //     headers. Headers of these names that come from outside are gone before.
 //

@@ -44,7 +44,7 @@ func Forward(checker Checker, options Options) http.Handler {
 			new(Answer).tell(w.Header())
 			return
 		}
-		a, refusal := options.ask(checker, asked, behind(r, options.TrustedProxies))
+		_, a, refusal := options.ask(checker, asked, behind(r, options.TrustedProxies))
 		if refusal != nil {
 			refusal.write(w)
 			return

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"jeton/domain"
 )
@@ -27,6 +28,12 @@ type Options struct {
 	Headers bool
 	// Age: answers say how old what was decided by is, in Jeton-Age, in seconds.
 	Age bool
+	// Again is how often a request is asked about that Middleware has let in and that
+	// still runs, like a stream or a WebSocket. Once it would not come in any more, or as
+	// somebody else or in another role, its context is cancelled with the cause ErrEnded;
+	// whatever is behind the guard has to end with its context, as a
+	// httputil.ReverseProxy does. 0: never, and a request runs for as long as it does.
+	Again time.Duration
 	// Prefix is where Forward is mounted, for proxies that append the path that was
 	// asked for, like /auth/forward. Empty: none does.
 	Prefix string
@@ -49,13 +56,15 @@ func Middleware(checker Checker, options Options) func(http.Handler) http.Handle
 				next.ServeHTTP(w, inner)
 				return
 			}
-			a, refusal := options.ask(checker, r, address(r, options.TrustedProxies))
+			p, a, refusal := options.ask(checker, r, address(r, options.TrustedProxies))
 			if refusal != nil {
 				refusal.write(w)
 				return
 			}
 			options.sayAge(w.Header(), &a)
-			next.ServeHTTP(w, options.enter(r, a))
+			ctx, end := options.runs(r.Context(), checker, p, a)
+			defer end()
+			next.ServeHTTP(w, options.enter(ctx, r, a))
 		})
 	}
 }
@@ -63,24 +72,23 @@ func Middleware(checker Checker, options Options) func(http.Handler) http.Handle
 func (o *Options) open(r *http.Request) bool { return o.Open != nil && o.Open(r) }
 
 // ask asks about a request. The refusal is nil for who comes in.
-func (o *Options) ask(checker Checker, r *http.Request, from netip.Addr) (Answer, *refusal) {
+func (o *Options) ask(checker Checker, r *http.Request, from netip.Addr) (p Presented, a Answer, _ *refusal) {
 	p, err := presented(r)
 	if err != nil {
-		return Answer{}, badRequest(err)
+		return p, a, badRequest(err)
 	}
 	if p.Address = from; o.Needs != nil {
 		p.Permission, p.Resource = o.Needs(r)
 	}
-	a := checker.Check(p)
-	if !a.Allowed {
-		return a, a.refusal()
+	if a = checker.Check(p); !a.Allowed {
+		return p, a, a.refusal()
 	}
-	return a, nil
+	return p, a, nil
 }
 
 // enter is the request as it goes on behind the guard.
-func (o *Options) enter(r *http.Request, a Answer) *http.Request {
-	inner := r.Clone(context.WithValue(r.Context(), identityKey{}, &a))
+func (o *Options) enter(ctx context.Context, r *http.Request, a Answer) *http.Request {
+	inner := r.Clone(context.WithValue(ctx, identityKey{}, &a))
 	strip(inner.Header)
 	if o.Headers {
 		a.tell(inner.Header)

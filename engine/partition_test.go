@@ -217,6 +217,86 @@ func TestUnknownLines(t *testing.T) {
 	}
 }
 
+// What is older than what is known does not bring a revoked token back: it is a cut, and
+// the next node is asked to go on.
+func TestNodeIsBehind(t *testing.T) {
+	w := newWorld(t)
+	bob := w.join("bob@example.org", domain.Ordinary)
+	c, p := w.behindProxy(nil)
+	before := w.old()
+	w.do(domain.RevokeToken{Token: bob.token, Reason: "lost"})
+	w.caughtUp(c)
+	at := w.at()
+	w.change(func() { w.behind, w.asked = before, nil })
+	p.hangUp()
+	w.await(c, "that the node is behind is noticed", func(s State) bool { return errors.Is(s.Err, errBehind) })
+	w.until("it is tried again", func() bool { return len(w.asked) > 2 })
+	w.denied(c, bob.secret.Reveal(), domain.ReasonRevoked)
+	if s := c.State(); s.Connected || !s.Open || s.Position != at {
+		t.Errorf("got the state %+v", s)
+	}
+	w.change(func() { w.behind = nil })
+	w.caughtUp(c)
+	w.denied(c, bob.secret.Reveal(), domain.ReasonRevoked)
+	w.change(func() {
+		for _, r := range w.asked {
+			if got := r.URL.Query().Get(QueryAfter); got != fmt.Sprint(at) {
+				t.Errorf("it asks for what came after %s, want %d", got, at)
+			}
+		}
+	})
+}
+
+// Nor does it while a stream that was good turns back, or when the platform has refused
+// the engine in between.
+func TestStreamTurnsBack(t *testing.T) {
+	w := newWorld(t)
+	bob := w.join("bob@example.org", domain.Ordinary)
+	c := w.ready(w.config(w.platform().URL))
+	before := w.old()
+	w.do(domain.RevokeToken{Token: bob.token, Reason: "lost"})
+	w.caughtUp(c)
+	w.change(func() {
+		w.behind, w.raw = before, append(w.raw, `{"reset":true}`, fmt.Sprintf(`{"mark":{"from":0,"to":%d,"at":"2027-03-01T12:00:00Z"}}`, before.position))
+	})
+	w.await(c, "that it turns back is noticed", func(s State) bool { return errors.Is(s.Err, errBehind) })
+	w.denied(c, bob.secret.Reveal(), domain.ReasonRevoked)
+	w.change(func() {
+		w.refuses = func(rw http.ResponseWriter) bool { refuse(rw, http.StatusUnauthorized); return true }
+	})
+	w.await(c, "refused", func(s State) bool { return errors.Is(s.Err, ErrRefused) })
+	w.change(func() { w.refuses, w.asked = nil, nil })
+	w.until("it is tried again", func() bool { return len(w.asked) > 2 })
+	w.denied(c, bob.secret.Reveal(), domain.ReasonStale)
+}
+
+// A platform that was restored from a backup is believed once the copy is stale, and one
+// that has another log at once.
+func TestPlatformIsRestored(t *testing.T) {
+	for name, test := range map[string]struct {
+		log  string
+		pass time.Duration
+	}{"from a backup": {"log-1", time.Minute}, "with another log": {"log-2", 0}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			before := w.old()
+			bob := w.join("bob@example.org", domain.Ordinary)
+			c, p := w.behindProxy(nil)
+			w.allowed(c, bob.secret)
+			w.change(func() { w.behind, w.log = before, test.log })
+			p.hangUp()
+			if test.pass != 0 {
+				w.await(c, "that it is older is noticed", func(s State) bool { return errors.Is(s.Err, errBehind) })
+				w.allowed(c, bob.secret)
+				w.pass(test.pass)
+			}
+			w.await(c, "it is taken", func(s State) bool { return s.Connected && s.Open && s.Position == before.position })
+			w.denied(c, bob.secret.Reveal(), domain.ReasonUnknown)
+			w.allowed(c, w.owner.secret)
+		})
+	}
+}
+
 // A copy that was begun and is not complete is not shown.
 func TestHalfACopy(t *testing.T) {
 	w := newWorld(t)

@@ -11,7 +11,8 @@ import (
 	"jeton/domain"
 )
 
-// reporter says to the platform how far the copy is, and how tokens were used. One
+// reporter says to the platform how far the copy is, how tokens were used, and which
+// secrets were shown that had been rotated out. One
 // report is under way at a time, and the last position counts.
 //
 // A report whose outcome is not known is sent again: uses are counted once or, if
@@ -22,6 +23,7 @@ type reporter struct {
 	wake   chan domain.Position
 	at     domain.Position
 	batch  []Use // of the report that was not answered
+	reused []Reuse
 }
 
 func (r *reporter) begin(c *Client) { r.client, r.wake = c, make(chan domain.Position, 1) }
@@ -57,7 +59,7 @@ func (r *reporter) last() {
 	case r.at = <-r.wake: // nobody had the time to say it
 	default:
 	}
-	if r.collect(); len(r.batch) == 0 || r.at == 0 {
+	if r.collect(); r.empty() || r.at == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), r.client.pace.goodbye)
@@ -69,32 +71,35 @@ func (r *reporter) last() {
 // send sends a report, and says whether there is more to be sent at once.
 func (r *reporter) send(ctx context.Context) (more bool) {
 	r.collect()
-	err := r.client.post(ctx, Report{r.client.config.Instance, r.at, r.batch})
+	err := r.client.post(ctx, Report{r.client.config.Instance, r.at, r.batch, r.reused})
 	var no *answered
 	switch {
 	case err == nil:
-		more = len(r.batch) == MaxUses
+		more = len(r.batch) == MaxUses || len(r.reused) == MaxReused
 	case errors.Is(err, ErrRefused):
 		r.client.endStream(err)
 		return false
 	case !errors.As(err, &no) || !no.final():
 		return false
 	default:
-		r.client.config.Log.Warn().Err(err).Int("uses", len(r.batch)).Msg("the platform refuses a report of uses; it is dropped")
+		r.client.config.Log.Warn().Err(err).Int("uses", len(r.batch)).Int("reused", len(r.reused)).Msg("the platform refuses a report of uses; it is dropped")
 	}
-	r.batch = nil
+	r.batch, r.reused = nil, nil
 	return more
 }
 
 // collect fills the report, unless one waits for its answer.
 func (r *reporter) collect() {
-	if len(r.batch) > 0 {
+	if !r.empty() {
 		return
 	}
+	r.reused = r.client.copy.reused.take(MaxReused)
 	if r.batch = r.client.copy.carriedUses(MaxUses); len(r.batch) < MaxUses {
 		r.batch = append(r.batch, r.client.copy.uses(MaxUses-len(r.batch))...)
 	}
 }
+
+func (r *reporter) empty() bool { return len(r.batch) == 0 && len(r.reused) == 0 }
 
 func (c *Client) connected() bool {
 	c.copy.mu.RLock()

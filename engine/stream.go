@@ -27,6 +27,7 @@ var (
 	errGap    = errors.New("the stream has a gap: what is between was not told")
 	errHello  = errors.New("the stream does not begin as it should")
 	errOther  = errors.New("the stream goes on with another history")
+	errBehind = errors.New("the platform tells an older state than it has told before: a node of it is behind, or it was restored from a backup; what is known here counts until it is stale")
 )
 
 // follow reads streams, one after the other, until ctx ends.
@@ -41,7 +42,7 @@ func (c *Client) follow(ctx context.Context) {
 		}
 		refused, wrong := errors.Is(err, ErrRefused), errors.As(err, new(*nonsense))
 		c.copy.lose(err, refused)
-		c.config.Log.Warn().Err(err).Uint64("position", uint64(s.position)).Msg("cut off from the platform")
+		c.config.Log.Warn().Err(err).Uint64("position", uint64(c.copy.position)).Msg("cut off from the platform")
 		switch {
 		case refused:
 			c.snap.remove()
@@ -182,7 +183,10 @@ func (s *stream) line(text []byte) error {
 	if err := json.Unmarshal(text, &line); err != nil {
 		return &nonsense{fmt.Errorf("a line of the stream can't be read: %w", err)}
 	}
-	if err := s.take(&line, text); err != nil {
+	switch err := s.take(&line, text); {
+	case errors.Is(err, errBehind):
+		return err // another node may go on from here
+	case err != nil:
 		return &nonsense{err}
 	}
 	return nil
@@ -239,6 +243,9 @@ func (s *stream) mark(m *Mark) error {
 	}
 	c, now := s.client, s.client.config.Now()
 	if s.fresh != nil {
+		if c.copy.ahead(m, s.hello.Log, now) {
+			return errBehind
+		}
 		c.copy.replace(s.fresh, *s.hello)
 		s.fresh = nil
 	}

@@ -56,11 +56,16 @@ const (
 type Report struct {
 	Instance string          `json:"instance"`
 	Position domain.Position `json:"position"`
-	Uses     []Use           `json:"uses,omitempty"` // since the report before; at most MaxUses
+	Uses     []Use           `json:"uses,omitempty"`   // since the report before; at most MaxUses
+	Reused   []Reuse         `json:"reused,omitempty"` // since the report before; at most MaxReused
 }
 
-// MaxUses is how many uses a report has at most.
-const MaxUses = 500
+const (
+	// MaxUses is how many uses a report has at most.
+	MaxUses = 500
+	// MaxReused is how many secrets a report has at most that were rotated out.
+	MaxReused = 100
+)
 
 // Use is how a token was used since the last report.
 type Use struct {
@@ -70,4 +75,12 @@ type Use struct {
 	Address     string         `json:"address,omitempty"` // of its last bearer
 	Agent       string         `json:"agent,omitempty"`
 	Permissions []string       `json:"permissions,omitempty"` // that were asked for and allowed
+}
+
+// Reuse is a secret of a token that was rotated out and is shown all the same: by a
+// program that was forgotten, or by a thief. A process says so of each once an hour at
+// most.
+type Reuse struct {
+	Token domain.TokenID `json:"token"`
+	Hash  domain.Hash    `json:"hash"` // of the secret
 }

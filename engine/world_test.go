@@ -69,6 +69,20 @@ type world struct {
 	refuses   func(http.ResponseWriter) bool
 	hears     func(Report) // when it is reported
 	silent    bool         // no heartbeats, and no news
+	behind    *older       // the node that is asked is behind; nil: it is not
+}
+
+// older is what a node tells that has not heard of everything.
+type older struct {
+	position domain.Position
+	whole    []domain.Piece
+}
+
+// old is the platform as it is now, for a node that will be behind.
+func (w *world) old() *older {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return &older{w.position, w.whole()}
 }
 
 // told is what a commit has changed.
@@ -333,6 +347,7 @@ func refuse(rw http.ResponseWriter, status int) {
 func (w *world) stream(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	w.asked = append(w.asked, *r)
+	w.announce()
 	if !w.let(rw, r) {
 		w.mu.Unlock()
 		return
@@ -377,20 +392,24 @@ func (w *world) stream(rw http.ResponseWriter, r *http.Request) {
 func (w *world) greeting(r *http.Request) (lines []byte, at domain.Position) {
 	after, _ := strconv.ParseUint(r.URL.Query().Get(QueryAfter), 10, 64)
 	lines = encode(Line{Hello: &Hello{Platform: "5.0.0", Log: w.log, Organization: w.org.Number, Engine: w.engine}})
-	if after != 0 && r.URL.Query().Get(QueryLog) == w.log && domain.Position(after) <= w.position {
+	known, whole := w.position, w.whole
+	if w.behind != nil {
+		known, whole = w.behind.position, func() []domain.Piece { return w.behind.whole }
+	}
+	if after != 0 && r.URL.Query().Get(QueryLog) == w.log && domain.Position(after) <= known {
 		more, at := w.since(domain.Position(after))
 		return append(lines, more...), at
 	}
 	lines = append(lines, encode(Line{Reset: true})...)
-	for _, p := range w.whole() {
+	for _, p := range whole() {
 		lines = append(lines, encode(Line{Piece: p})...)
 	}
-	return append(lines, w.mark(0, w.position)...), w.position
+	return append(lines, w.mark(0, known)...), known
 }
 
 func (w *world) since(at domain.Position) (lines []byte, to domain.Position) {
 	for _, c := range w.commits {
-		if c.to <= at {
+		if c.to <= at || w.behind != nil && c.to > w.behind.position {
 			continue
 		}
 		for _, p := range c.pieces {

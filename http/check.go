@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"sync"
 	"unicode/utf8"
@@ -111,15 +110,9 @@ func (asked *checkRequest) use(c Caller) (use projections.Use, err error) {
 	if asked.Token == "" {
 		return use, domain.Invalid("token", "is missing", "send the token that is to be checked")
 	}
-	use = projections.Use{Permission: asked.Permission, Resource: domain.Resource(asked.Resource), Agent: asked.UserAgent, Engine: c.ID}
-	if asked.IP == "" {
-		return use, nil
-	}
-	if use.Address, err = netip.ParseAddr(asked.IP); err != nil {
-		return use, domain.Invalid("ip", "is no IP address", "write it like 192.0.2.1 or 2001:db8::1")
-	}
-	use.Address = use.Address.Unmap().WithZone("")
-	return use, nil
+	use = projections.Use{Permission: asked.Permission, Resource: domain.Resource(asked.Resource), Agent: redact(asked.UserAgent), Engine: c.ID}
+	use.Address, err = addressIn("ip", asked.IP)
+	return use, err
 }
 
 func (asked *checkRequest) answer(m *projections.Model, found *projections.Checked) checkAnswer {

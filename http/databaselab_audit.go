@@ -124,7 +124,7 @@ func (d *dialect) auditTable(c Caller, e domain.Event) string {
 	case domain.RecordKept:
 		kind = e.Type
 	case domain.RecordAmended:
-		kind, _, _ = d.record(c, e.Record)
+		kind, _, _ = d.Model.Record(c.Organization, e.Record)
 	}
 	if table, known := labRecordTables[kind]; known {
 		return table

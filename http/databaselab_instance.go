@@ -63,7 +63,7 @@ func (d *dialect) instanceRegister(ctx context.Context, c Caller, asked labRegis
 	if err != nil {
 		return nil, err
 	}
-	answer := labRegistered{ID: number, InstanceID: id, Plan: labPlan, ProjectID: numbered(d.project(c, asked.ProjectName))}
+	answer := labRegistered{ID: number, InstanceID: id, Plan: labPlan, ProjectID: numbered(d.Model.Project(c.Organization, asked.ProjectName))}
 	if d.settled(ctx, number) == "" {
 		if row, err := d.Views.Record(ctx, c.Organization, number); err == nil {
 			answer.ProjectID, answer.CreatedAt = numbered(row.Project), &row.Kept
@@ -106,7 +106,7 @@ func (d *dialect) monitoringRegister(ctx context.Context, c Caller, asked labMon
 	return struct {
 		ID        domain.Position  `json:"id"`
 		ProjectID *domain.Position `json:"project_id"`
-	}{number, numbered(d.project(c, project))}, nil
+	}{number, numbered(d.Model.Project(c.Organization, project))}, nil
 }
 
 // labWithin is the project of a row; null: it has none.
@@ -226,7 +226,7 @@ func (d *dialect) registeredEngines(ctx context.Context, c Caller) (rows []labIn
 			return nil, err
 		}
 		rows = append(rows, labInstance{
-			labMade: labMadeOf(c, row.Number, row.Created), labWithin: labWithinOf(d.project(c, row.Listing.Project), row.Listing.Project),
+			labMade: labMadeOf(c, row.Number, row.Created), labWithin: labWithinOf(d.Model.Project(c.Organization, row.Listing.Project), row.Listing.Project),
 			Name: &row.Name, IID: &row.Name, IsActive: !row.Door.Disabled, URL: unlessEmpty(row.Listing.URL),
 		})
 	}

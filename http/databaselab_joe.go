@@ -70,7 +70,7 @@ func (d *dialect) joeInstanceCreate(ctx context.Context, c Caller, asked joeInst
 	command := domain.KeepRecord{Kind: domain.JoeInstance, Project: orEmpty(asked.Project), Key: labKey("joe", url, orEmpty(asked.Project))}
 	if asked.DryRun {
 		_, err := d.Model.Try(c.Meta(), command)
-		return joeInstanceCreated{ProjectID: numbered(d.project(c, command.Project)), Verified: new(false)}, err
+		return joeInstanceCreated{ProjectID: numbered(d.Model.Project(c.Organization, command.Project)), Verified: new(false)}, err
 	}
 	number, err := d.keep(ctx, c, command, parcel{facts: map[string]any{
 		"url": url, "ssh_server_url": asked.SSHServerURL, "use_tunnel": asked.UseTunnel,
@@ -79,7 +79,7 @@ func (d *dialect) joeInstanceCreate(ctx context.Context, c Caller, asked joeInst
 		return nil, err
 	}
 	d.settled(ctx, number)
-	return joeInstanceCreated{ID: number, ProjectID: numbered(d.project(c, command.Project))}, nil
+	return joeInstanceCreated{ID: number, ProjectID: numbered(d.Model.Project(c.Organization, command.Project))}, nil
 }
 
 type joeInstanceDestroy struct {

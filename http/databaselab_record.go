@@ -91,7 +91,7 @@ func (s *Server) keep(ctx context.Context, c Caller, command domain.KeepRecord, 
 	if err != nil || len(done.Events) > 0 {
 		return done.Position, err
 	}
-	at, _ := s.recordKeyed(c, command.Kind, command.Key)
+	at, _ := s.Model.RecordKeyed(c.Organization, command.Kind, command.Key)
 	return at, nil
 }
 
@@ -134,43 +134,11 @@ func notDone(err error) bool {
 	return refused(err) || errors.Is(err, eventstore.ErrConflict) || errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrTooLarge)
 }
 
-// question asks the organization's state, as a command that does nothing.
-type question func(*domain.Organization)
-
-// Decide asks.
-func (ask question) Decide(o *domain.Organization, _ domain.Meta) ([]domain.Event, error) {
-	ask(o)
-	return nil, nil
-}
-
-// ask asks the state of the caller's organization.
-func (s *Server) ask(c Caller, about func(*domain.Organization)) {
-	_, _ = s.Model.Try(c.Meta(), question(about))
-}
-
-// record is of what kind the record with a number is in the caller's organization, and
-// what it belongs to.
-func (s *Server) record(c Caller, number domain.Position) (kind domain.RecordKind, parent domain.Position, known bool) {
-	s.ask(c, func(o *domain.Organization) { kind, parent, known = o.Record(number) })
-	return kind, parent, known
-}
-
-func (s *Server) recordKeyed(c Caller, kind domain.RecordKind, key string) (at domain.Position, known bool) {
-	s.ask(c, func(o *domain.Organization) { at, known = o.RecordKeyed(kind, key) })
-	return at, known
-}
-
-// project is the number of the project of a name; 0: there is none.
-func (s *Server) project(c Caller, name string) (number domain.Position) {
-	s.ask(c, func(o *domain.Organization) { number, _ = o.Project(name) })
-	return number
-}
-
 // within is the record of a kind that a record is or belongs to, at whatever remove; 0:
 // there is none.
 func (s *Server) within(c Caller, kind domain.RecordKind, number domain.Position) domain.Position {
 	for number != 0 {
-		has, parent, known := s.record(c, number)
+		has, parent, known := s.Model.Record(c.Organization, number)
 		if !known || has == kind {
 			return number
 		}
@@ -181,7 +149,7 @@ func (s *Server) within(c Caller, kind domain.RecordKind, number domain.Position
 
 // there refuses a number of which there is no record of the kind.
 func (s *Server) there(c Caller, kind domain.RecordKind, number domain.Position) error {
-	if has, _, known := s.record(c, number); !known || has != kind {
+	if has, _, known := s.Model.Record(c.Organization, number); !known || has != kind {
 		return domain.Refuse(domain.ErrNotFound, "there is no such %s", "look at the list, or make one first", kind)
 	}
 	return nil

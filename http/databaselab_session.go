@@ -230,7 +230,7 @@ func (d *dialect) sessions(ctx context.Context, c Caller, q labQuery) (iter.Seq2
 		_ = json.Unmarshal(row.Facts, &s) // they are what sessionStart and sessionStop have written
 		s.labMade, s.labWithin = labMadeOf(c, row.Number, row.Kept), labWithinOf(row.Project, row.Within)
 		if s.InstanceID != nil {
-			if at, known := d.recordKeyed(c, domain.LabInstance, *s.InstanceID); known {
+			if at, known := d.Model.RecordKeyed(c.Organization, domain.LabInstance, *s.InstanceID); known {
 				s.InternalInstanceID = &at
 			}
 		}

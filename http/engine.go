@@ -3,8 +3,6 @@ package http
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -28,6 +26,8 @@ func (s *Server) engineRoutes() []route {
 			access: allowed(domain.EnginesDelete), mount: api(s.engineDelete), audit: "engine.deleted token.revoked"},
 		{pattern: "POST /api/v1/organizations/{org}/engines/{id}/rotate-verification", summary: "Give an engine a new verification token",
 			access: allowed(domain.EnginesUpdate), mount: api(s.verificationRotate), audit: "engine.door_set"},
+		{pattern: "POST /api/v1/organizations/{org}/engines/{id}/replace-token", summary: "Give an engine another access token in place of the one that it has",
+			access: allowed(domain.EnginesUpdate), mount: api(s.engineTokenReplace), audit: "token.revoked engine.token_replaced token.issued token.bound approval.requested"},
 		{pattern: "GET /api/v1/organizations/{org}/tokens/{id}/revocation", summary: "Show which engines have taken the revocation of a token, or wait until all have",
 			access: allowed(domain.TokensReadOwn, domain.TokensReadAny), mount: api(s.tokenRevocation)},
 
@@ -72,12 +72,6 @@ type engineCreated struct {
 	VerificationToken string `json:"verification_token,omitempty" doc:"What whoever is not asked for a token of their own shows to the engine. It is shown this once, and only if it was not sent." example:"jtn_ver_…"`
 }
 
-// verificationRotated is an engine with its new verification token.
-type verificationRotated struct {
-	Engine
-	VerificationToken string `json:"verification_token,omitempty" doc:"What is shown to the engine from now on. It is shown this once, and only if it was not sent." example:"jtn_ver_…"`
-}
-
 type newEngine struct {
 	Name                 string          `json:"name" maxLength:"100" doc:"Small letters and digits, with single dots, hyphens and underscores between them. It is never given again." example:"prod"`
 	Project              string          `json:"project,omitempty" maxLength:"100" doc:"The project that it belongs to. It comes into being if there is none."`
@@ -89,6 +83,7 @@ type newEngine struct {
 	Open                 bool            `json:"open,omitempty" doc:"true: everybody comes in, whatever they show, and nobody knows who they are."`
 	Permissions          []newPermission `json:"permissions,omitempty" maxItems:"512" doc:"What it asks for. Those that there are not yet are defined; their type of resource is engine unless they say otherwise."`
 	Resources            []string        `json:"resources,omitempty" maxItems:"100" doc:"What there is in it, each type:id."`
+	Networks             []string        `json:"networks,omitempty" maxItems:"50" doc:"From where alone its access token works; absent: from anywhere the policy allows." example:"[\"10.0.0.0/8\"]"`
 	Expiry
 }
 
@@ -103,10 +98,6 @@ type engineChange struct {
 	VerificationFallback *bool     `json:"verification_fallback,omitempty" doc:"Whether the verification token comes in where personal tokens do."`
 	Open                 *bool     `json:"open,omitempty" doc:"Whether everybody comes in. It takes an engine without a verification token."`
 	Disabled             *bool     `json:"disabled,omitempty" doc:"true: nobody comes in; false ends that."`
-}
-
-type verificationRotation struct {
-	VerificationToken string `json:"verification_token,omitempty" maxLength:"256" doc:"One of your own, 16 to 256 characters. Without it one is drawn."`
 }
 
 // InEngine is an engine in a path.
@@ -124,7 +115,7 @@ func (s *Server) engines(ctx context.Context, c Caller, in *struct {
 	ask := func(ctx context.Context, after domain.Position, limit int) ([]projections.EngineRow, error) {
 		return s.Views.Engines(ctx, c.Organization, projections.Page{After: after, Limit: limit})
 	}
-	last := s.lastOf(ctx, c.Organization)
+	last := s.Model.Last(c.Organization)
 	return listing(ctx, in.PageQuery, "engines", ask, func(row projections.EngineRow) (Engine, domain.Position) {
 		return s.describeEngine(row, last), row.Number
 	})
@@ -140,7 +131,7 @@ func (s *Server) engine(ctx context.Context, c Caller, in *InEngine) (*answer[En
 	if err != nil {
 		return nil, err
 	}
-	return &answer[Engine]{ETag: etag(row.Changed), Body: s.describeEngine(row, s.lastOf(ctx, c.Organization))}, nil
+	return &answer[Engine]{ETag: etag(row.Changed), Body: s.describeEngine(row, s.Model.Last(c.Organization))}, nil
 }
 
 // engineRow is what the views have of an engine, as it is at least.
@@ -186,7 +177,7 @@ func (s *Server) engineRegister(ctx context.Context, c Caller, in *struct {
 // registration is the command for a wanted engine, and the secrets that it is to have.
 func (s *Server) registration(wanted newEngine) (command domain.RegisterEngine, made engineCreated, err error) {
 	command = domain.RegisterEngine{
-		Name: wanted.Name, Listing: wanted.listing(), EngineToken: domain.EngineToken{Token: domain.TokenID{ID: domain.RandomID()}},
+		Name: wanted.Name, Listing: wanted.listing(),
 		Door: domain.Door{
 			PersonalTokens: wanted.PersonalTokens, Open: wanted.Open,
 			NoFallback: wanted.VerificationFallback != nil && !*wanted.VerificationFallback,
@@ -201,11 +192,10 @@ func (s *Server) registration(wanted newEngine) (command domain.RegisterEngine, 
 			return command, made, err
 		}
 	}
-	if command.Expires, command.Never, err = wanted.expires(s.now()); err != nil {
+	if command.EngineToken, made.AccessToken, err = newEngineToken(wanted.Expiry, s.now()); err != nil {
 		return command, made, err
 	}
-	secret, err := domain.NewSecret(domain.Administrative, command.Token, rand.Reader)
-	command.Hash, made.AccessToken = secret.Hash(), secret.Reveal()
+	command.Networks, err = networks(wanted.Networks)
 	return command, made, err
 }
 
@@ -215,21 +205,6 @@ func (wanted newEngine) listing() domain.Listing {
 		listing.Permissions = append(listing.Permissions, p.Name)
 	}
 	return listing
-}
-
-// verificationBrand is how the verification tokens begin that are drawn here, so that
-// scanners and our own logs know them. Behind it are 130 random bits in letters of
-// base 32. Who sends one of their own is free in what it looks like.
-const verificationBrand = secretBrand + "ver_"
-
-// verification is a verification token's hash: of the one that is wanted or, if none
-// is, of one that is made.
-func verification(wanted string) (made string, hash domain.Hash, err error) {
-	if wanted == "" {
-		made = verificationBrand + rand.Text()
-		return made, sha256.Sum256([]byte(made)), nil
-	}
-	return "", sha256.Sum256([]byte(wanted)), domain.CheckVerification(wanted)
 }
 
 // engineUpdate answers PATCH /api/v1/organizations/{org}/engines/{id}.
@@ -323,38 +298,6 @@ func (s *Server) changeEngine(ctx context.Context, c Caller, number string, seen
 	}
 }
 
-// verificationRotate answers POST /api/v1/organizations/{org}/engines/{id}/rotate-verification.
-// The old verification token ends at once. It is not repeated by an Idempotency-Key:
-// whoever has lost the answer has lost the token, and rotates again.
-func (s *Server) verificationRotate(ctx context.Context, c Caller, in *struct {
-	InEngine
-	IfMatch
-	Body *verificationRotation
-},
-) (*answer[verificationRotated], error) {
-	seen, err := in.seen()
-	if err != nil {
-		return nil, err
-	}
-	made, hash, err := verification(cmp.Or(in.Body, new(verificationRotation)).VerificationToken)
-	if err != nil {
-		return nil, err
-	}
-	shown, err := s.changeEngine(ctx, c, in.ID, seen, func(known domain.Engine) (command domain.UpdateEngine, err error) {
-		if known.Open {
-			return command, domain.Refuse(domain.ErrState, "the engine lets everybody in and has no verification token", "change it to not be open, with a verification token")
-		}
-		door := known.Door
-		door.Verification = hash
-		command.Door = &door
-		return command, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &answer[verificationRotated]{ETag: shown.ETag, Views: shown.Views, Body: verificationRotated{shown.Body, made}}, nil
-}
-
 // engineDelete answers DELETE /api/v1/organizations/{org}/engines/{id}.
 func (s *Server) engineDelete(ctx context.Context, c Caller, in *struct {
 	InEngine
@@ -383,7 +326,7 @@ func (s *Server) engineChanged(ctx context.Context, c Caller, number domain.Posi
 	remembered := s.rememberedEngine(c, number)
 	return shown(ctx, s, remembered, remembered.Version, func() (Engine, domain.Position, error) {
 		row, err := s.Views.Engine(ctx, c.Organization, number)
-		return s.describeEngine(row, s.lastOf(ctx, c.Organization)), row.Changed, err
+		return s.describeEngine(row, s.Model.Last(c.Organization)), row.Changed, err
 	})
 }
 

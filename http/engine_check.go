@@ -50,9 +50,6 @@ func (s *Server) engineCheck(w http.ResponseWriter, r *http.Request, c Caller) e
 		return err
 	}
 	use := projections.Use{Permission: asked.Permission, Resource: domain.Resource(asked.Resource), Agent: redact(asked.UserAgent), Engine: c.ID}
-	if asked.Permission == "" {
-		use.Needs = toComeIn
-	}
 	var err error
 	if use.Address, err = addressIn("ip", asked.IP); err != nil {
 		return err
@@ -64,9 +61,6 @@ func (s *Server) engineCheck(w http.ResponseWriter, r *http.Request, c Caller) e
 	s.meter.checked(cmp.Or(came.Reason, came.Denied))
 	return encode(w, s.entrance(&came))
 }
-
-// toComeIn is what those use who want nothing in particular.
-var toComeIn = []domain.Permission{domain.EnginesUse}
 
 // addressIn reads the address of a bearer; empty: nobody says.
 func addressIn(field, text string) (from netip.Addr, err error) {

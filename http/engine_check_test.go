@@ -236,19 +236,24 @@ func TestEngineCheckWithTheTokenOfAnother(t *testing.T) {
 }
 
 // How tokens are used at engines is seen where tokens are, without what strangers
-// have put where none sees a secret.
+// have put where none sees a secret. Who does not ask at a door does not come in.
 func TestEngineCheckIsUse(t *testing.T) {
-	w := newWorld(t)
-	hasEngine("prod", `"personal_tokens":true`)(w)
-	usage := new(eventstore.MemoryUsage)
-	end := w.background(func(ctx context.Context) error { return w.model.Report(ctx, usage, "test", time.Hour) })
-	w.background(func(ctx context.Context) error { return w.views.FollowUsage(ctx, usage, w.model.Used) })
-	body := `{"token":"{mia.secret}","ip":"198.51.100.7","user_agent":"psql {ann.secret}"}`
-	does("prod", "POST /api/v1/engines/check", body)(w)
-	end()
-	used := w.used("mia")
-	if used["engine"] != w.names["prod.token"] || used["user_agent"] != "psql [redacted]" || !slices.Contains(listed(used["permissions"]), "engines.use") {
-		t.Errorf("the use is %v", used)
+	for path, comesIn := range map[string]bool{"/api/v1/engines/check": true, "/api/v1/check": false} {
+		w := newWorld(t)
+		hasEngine("prod", `"personal_tokens":true`)(w)
+		usage := new(eventstore.MemoryUsage)
+		end := w.background(func(ctx context.Context) error { return w.model.Report(ctx, usage, "test", time.Hour) })
+		w.background(func(ctx context.Context) error { return w.views.FollowUsage(ctx, usage, w.model.Used) })
+		does("prod", "POST "+path, `{"token":"{mia.secret}","ip":"198.51.100.7","user_agent":"psql {ann.secret}"}`)(w)
+		end()
+		used := w.used("mia")
+		if used["engine"] != w.names["prod.token"] || used["user_agent"] != "psql [redacted]" {
+			t.Errorf("%s: the use is %v", path, used)
+		}
+		permissions, _ := used["permissions"].([]any)
+		if got := slices.Contains(permissions, any("engines.use")); got != comesIn {
+			t.Errorf("%s: the use is of %v", path, permissions)
+		}
 	}
 }
 

@@ -1,8 +1,6 @@
 package http
 
 import (
-	"context"
-
 	"jeton/domain"
 	"jeton/projections"
 )
@@ -33,14 +31,4 @@ func (e *Engine) connected(all []projections.Connection, last domain.Position) {
 			e.Position, first = k.Position, false
 		}
 	}
-}
-
-// lastOf is the last commit of an organization, as far as the views know; 0: they
-// can't be asked.
-func (s *Server) lastOf(ctx context.Context, org domain.OrganizationID) domain.Position {
-	rows, err := s.Views.CommitsBefore(ctx, org, 0, 1)
-	if err != nil || len(rows) == 0 {
-		return 0
-	}
-	return rows[0].Position
 }

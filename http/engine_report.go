@@ -20,6 +20,7 @@ type engineReport struct {
 	Instance string          `json:"instance" maxLength:"64" doc:"Which of the engine's processes reports: 1 to 64 letters, digits, - and _." example:"a1"`
 	Position domain.Position `json:"position" doc:"Up to where of the log it has taken everything; 0: it has nothing yet."`
 	Uses     []engineUse     `json:"uses,omitempty" maxItems:"500" doc:"How tokens were used there since its last report."`
+	Reused   []engineReuse   `json:"reused,omitempty" maxItems:"100" doc:"Secrets that were shown there and had been rotated out."`
 }
 
 // engineUse is how a token was used. One that the engine cannot know is ignored.
@@ -30,6 +31,12 @@ type engineUse struct {
 	Address     string   `json:"address,omitempty" maxLength:"64" doc:"Where its last bearer was."`
 	Agent       string   `json:"agent,omitempty" maxLength:"1000" doc:"What their program calls itself."`
 	Permissions []string `json:"permissions,omitempty" maxItems:"512" doc:"What was asked for and allowed."`
+}
+
+// engineReuse is a secret that was rotated out. One that is none is ignored.
+type engineReuse struct {
+	Token string `json:"token" maxLength:"16" doc:"The id of the token." example:"0123456789abcdef"`
+	Hash  string `json:"hash" maxLength:"64" doc:"SHA-256 of the secret, in hexadecimal digits."`
 }
 
 // engineReport answers POST /api/v1/engines/report. A report in which something is
@@ -43,11 +50,16 @@ func (s *Server) engineReport(w http.ResponseWriter, r *http.Request, c Caller) 
 	if err != nil {
 		return err
 	}
+	reused, err := said.readReused()
+	if err != nil {
+		return err
+	}
 	if err := s.happened(r.Context(), said.Position); err != nil {
 		return err
 	}
 	s.Connections.Confirm(c.Organization, c.Engine, said.Instance, said.Position)
 	s.Model.CountUses(c.Organization, c.ID, uses)
+	s.Model.CountReuses(c.Organization, reused)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -94,6 +106,25 @@ func (u *engineUse) read(at string) (use projections.Counted, err error) {
 	}
 	use.Address, err = addressIn(at+"address", u.Address)
 	return use, err
+}
+
+// readReused is the secrets in a report that were rotated out.
+func (said *engineReport) readReused() ([]projections.Reuse, error) {
+	if len(said.Reused) > engine.MaxReused {
+		return nil, domain.Invalid("reused", "has %d secrets", fmt.Sprintf("report at most %d at once", engine.MaxReused), len(said.Reused))
+	}
+	reused := make([]projections.Reuse, len(said.Reused))
+	for i, u := range said.Reused {
+		at := fmt.Sprintf("reused[%d].", i)
+		id, err := domain.ParseID(u.Token)
+		if err != nil {
+			return nil, domain.Invalid(at+"token", "is no id of a token", "send the 16 characters behind the kind in its secret")
+		}
+		if reused[i].Token.ID = id; reused[i].Hash.UnmarshalText([]byte(u.Hash)) != nil {
+			return nil, domain.Invalid(at+"hash", "is no hash", "send the SHA-256 of the secret in 64 hexadecimal digits")
+		}
+	}
+	return reused, nil
 }
 
 // newsPatience is how long an engine is waited for that has heard of something from

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"jeton/domain"
 	"jeton/engine"
 	"jeton/eventstore"
@@ -70,6 +72,10 @@ func TestBadReports(t *testing.T) {
 	use := func(fields string) string {
 		return `{"instance":"a1","position":1,"uses":[{"token":"{mia.token}","count":1,"last":"2026-11-22T12:00:00Z"},{` + fields + `}]}`
 	}
+	hash := strings.Repeat("ab", 32)
+	reused := func(fields string) string {
+		return `{"instance":"a1","position":1,"reused":[{"token":"{mia.token}","hash":"` + hash + `"},{` + fields + `}]}`
+	}
 	for body, field := range map[string]string{
 		`{}`:                              "instance",
 		`{"position":1}`:                  "instance",
@@ -95,6 +101,13 @@ func TestBadReports(t *testing.T) {
 		use(`"token":"{mia.token}","count":1,"last":"2026-11-22T12:00:00Z","address":"host"`):            "uses[1].address",
 		use(`"token":"{mia.token}","count":1,"last":"2026-11-22T12:00:00Z","permissions":"engines.use"`): "uses.permissions",
 		`{"instance":"a1","position":1,"uses":[` + strings.TrimSuffix(strings.Repeat(`{"token":"{mia.token}","count":1,"last":"2026-11-22T12:00:00Z"},`, engine.MaxUses+1), ",") + `]}`: "uses",
+		reused(`"token":"x","hash":"` + hash + `"`):                    "reused[1].token",
+		reused(`"hash":"` + hash + `"`):                                "reused[1].token",
+		reused(`"token":"{mia.token}"`):                                "reused[1].hash",
+		reused(`"token":"{mia.token}","hash":"` + hash[1:] + `"`):      "reused[1].hash",
+		reused(`"token":"{mia.token}","hash":"` + hash[1:] + `g"`):     "reused[1].hash",
+		reused(`"token":"{mia.token}","hash":"` + hash + `","more":1`): "more",
+		`{"instance":"a1","position":1,"reused":[` + strings.TrimSuffix(strings.Repeat(`{"token":"{mia.token}","hash":"`+hash+`"},`, engine.MaxReused+1), ",") + `]}`: "reused",
 	} {
 		answered := w.refused("prod", reports, body, []int{422})
 		if got := firstField(t, answered); got != field {
@@ -145,6 +158,81 @@ func TestUsesThatAreReported(t *testing.T) {
 	}
 	if got := w.send("ann", "GET "+tokensOfAcme+"/{robot.token}", "").object(t)["last_used_at"]; got != nil {
 		t.Errorf("an administrative token was used at %v", got)
+	}
+}
+
+// A secret that was rotated out and is shown at an engine is recorded as if it had been
+// shown here; by policy its token ends. What an engine makes up does nothing.
+func TestReuseAtAnEngine(t *testing.T) {
+	for policy, want := range map[string][]string{"report": {"token.reused"}, "revoke": {"token.reused", "token.revoked"}} {
+		t.Run(policy, func(t *testing.T) {
+			w := furnish(newWorld(t))
+			demands(`{"reuse":"` + policy + `"}`)(w)
+			w.issue("mia", "acme", "laptop", "personal")
+			w.names["old.secret"] = w.secret("laptop")
+			w.names["laptop.secret"] = w.send("mia", "POST "+tokensOfAcme+"/{laptop.token}/rotate", "").object(t)["secret"].(string)
+			client := w.opened("prod")
+			w.background(func(ctx context.Context) error { return w.model.Watch(ctx, time.Hour, zerolog.Nop()) })
+			before := w.last()
+			for range 3 {
+				if a := client.Check(engine.Presented{Secret: w.secret("old")}); a.Allowed || a.Reason != domain.ReasonReplaced {
+					t.Fatalf("the old secret is answered with %+v", a)
+				}
+			}
+			w.must(w.model.Wait(t.Context(), before+1))
+			if got := w.since(before); !slices.Equal(got, want) {
+				t.Errorf("the log has %v, want %v", got, want)
+			}
+			w.eventually("the engine hears of it", func() bool { return client.State().Position > before })
+			if a := client.Check(engine.Presented{Secret: w.secret("laptop")}); a.Allowed != (policy == "report") {
+				t.Errorf("the new secret is answered with %+v", a)
+			}
+		})
+	}
+}
+
+func TestReusesThatAreMadeUp(t *testing.T) {
+	w := furnish(newWorld(t))
+	demands(`{"reuse":"revoke"}`)(w)
+	neighbours := "/api/v1/organizations/globex/tokens/{zoe.token}"
+	w.issue("mia", "acme", "laptop", "personal")
+	rotates := func(as, of, token, overlap string) (old string) {
+		shown, _ := domain.ParseSecret(w.secret(of))
+		w.names[of+".secret"] = w.send(as, "POST "+token+"/rotate", `{"overlap":"`+overlap+`"}`).object(t)["secret"].(string)
+		return shown.Hash.String()
+	}
+	old := map[string]string{
+		"zoe": rotates("zoe", "zoe", neighbours, "0s"), "robot": rotates("ann", "robot", tokensOfAcme+"/{robot.token}", "0s"),
+		"mia": rotates("mia", "mia", tokensOfAcme+"/{mia.token}", "1h"), "laptop": rotates("mia", "laptop", tokensOfAcme+"/{laptop.token}", "0s"),
+	}
+	w.background(func(ctx context.Context) error { return w.model.Watch(ctx, time.Hour, zerolog.Nop()) })
+	before := w.last()
+	now, _ := domain.ParseSecret(w.secret("laptop"))
+	for what, made := range map[string][2]string{
+		"a neighbour's":             {"zoe", old["zoe"]},
+		"of an administrative one":  {"robot", old["robot"]},
+		"one that still works":      {"mia", old["mia"]},
+		"one that is good":          {"laptop", now.Hash.String()},
+		"another token's":           {"laptop", old["mia"]},
+		"one that there never was":  {"laptop", strings.Repeat("ab", 32)},
+		"nothing at all":            {"laptop", strings.Repeat("00", 32)},
+		"of a token that is absent": {"none", old["laptop"]},
+	} {
+		w.names["none.token"], w.names["hash"] = "0000000000000000", made[1]
+		if got := w.send("prod", reports, `{"instance":"a1","position":1,"reused":[{"token":"{`+made[0]+`.token}","hash":"{hash}"}]}`); got.status != 204 {
+			t.Errorf("%s: %d %s", what, got.status, got.body)
+		}
+	}
+	w.names["hash"] = old["laptop"] // the one that is true comes last
+	does("prod", reports, `{"instance":"a1","position":1,"reused":[{"token":"{laptop.token}","hash":"{hash}"}]}`)(w)
+	w.must(w.model.Wait(t.Context(), before+1))
+	if got := w.since(before); !slices.Equal(got, []string{"token.reused", "token.revoked"}) {
+		t.Errorf("the log has %v", got)
+	}
+	for who, status := range map[string]int{"mia": 200, "zoe": 200, "laptop": 401} {
+		if got := w.send(who, "GET /api/v1/whoami", "").status; got != status {
+			t.Errorf("%s then gets %d, want %d", who, got, status)
+		}
 	}
 }
 

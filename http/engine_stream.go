@@ -201,15 +201,13 @@ func (t *telling) welcome(happened bool) bool {
 	return t.server.admit(t.request, engines, again) == nil && again.Engine == c.Engine
 }
 
-// keptLines is how much room is kept for lines between two writes.
-const keptLines = 64 << 10
+// keptLines is how much room a stream keeps for lines between two writes, in bytes: enough
+// for a change, and little enough for hundreds of streams.
+const keptLines = 4 << 10
 
 // write writes lines at once. An engine that does not read is dropped.
 func (t *telling) write(lines ...engine.Line) error {
-	if t.lines.Cap() > keptLines {
-		t.lines = bytes.Buffer{}
-	}
-	t.lines.Reset()
+	defer t.keep()
 	encoder := json.NewEncoder(&t.lines)
 	for i := range lines {
 		if err := encoder.Encode(&lines[i]); err != nil {
@@ -221,6 +219,13 @@ func (t *telling) write(lines ...engine.Line) error {
 		return err
 	}
 	return t.control.Flush()
+}
+
+// keep gives back what a large write took.
+func (t *telling) keep() {
+	if t.lines.Reset(); t.lines.Cap() > keptLines {
+		t.lines = bytes.Buffer{}
+	}
 }
 
 // streamed mounts the handler of a stream, and describes it.

@@ -492,6 +492,27 @@ func TestSlowEngineIsDropped(t *testing.T) {
 	h.until(w.last())
 }
 
+// A stream that has told all of an organization keeps no more room than one that has told
+// nothing.
+func TestStreamKeepsLittle(t *testing.T) {
+	w := furnish(newWorld(t))
+	recorder := httptest.NewRecorder()
+	told := &telling{server: w.server, w: recorder, control: http.NewResponseController(recorder)}
+	many := make([]engine.Line, 1000)
+	for i := range many {
+		many[i].Mark = &engine.Mark{To: 1}
+	}
+	for _, lines := range [][]engine.Line{many[:1], many, many[:1]} {
+		w.must(told.write(lines...))
+		if kept := told.lines.Cap(); kept > keptLines {
+			t.Errorf("behind %d lines it keeps %d bytes, want at most %d", len(lines), kept, keptLines)
+		}
+	}
+	if got, want := strings.Count(recorder.Body.String(), "\n"), len(many)+2; got != want {
+		t.Errorf("%d lines were written, want %d", got, want)
+	}
+}
+
 // Fifty processes hear of all that happens, each all of it.
 func TestManyStreams(t *testing.T) {
 	w := furnish(newWorld(t))

@@ -39,7 +39,9 @@ func TestEngines(t *testing.T) {
 	prod := hasEngine("prod", `"personal_tokens":true,"description":"for all","url":"https://dblab.acme.test"`)
 	closed := hasEngine("closed", `"personal_tokens":false`)
 	adder := all(hasRole("registrar", `["engines.read","engines.create"]`), gets("mia", "registrar"))
+	updater := all(hasRole("operator", `["engines.read","engines.update"]`), gets("mia", "operator"))
 	post, one := "POST "+enginesOfAcme, enginesOfAcme+"/{prod}"
+	replace, replaced := "POST "+one+"/replace-token", []string{"token.revoked", "engine.token_replaced", "token.issued", "token.bound"}
 	run(t, "engine", map[string]scenario{
 		"registered":                        {as: "bob", send: post, body: `{"name":"prod","personal_tokens":true}`, status: 201, then: registered},
 		"registered with everything":        {as: "bob", send: post, body: bodies["POST /api/v1/organizations/{org}/engines"], status: 201, then: slices.Concat([]string{"permission.defined", "project.created"}, registered)},
@@ -54,6 +56,8 @@ func TestEngines(t *testing.T) {
 		"with a permission that cannot be":  {as: "bob", send: post, body: `{"name":"other","permissions":[{"name":"Clones","group":"clones","access":"read"}]}`, status: 422},
 		"for a project that there is":       {given: hasEngine("first", `"project":"lab"`), as: "bob", send: post, body: `{"name":"prod","project":"lab"}`, status: 201, then: registered},
 		"for a while":                       {as: "bob", send: post, body: `{"name":"prod","expires_in":"30d"}`, status: 201, then: registered},
+		"for some networks":                 {as: "bob", send: post, body: `{"name":"prod","networks":["192.0.2.0/24"]}`, status: 201, then: registered},
+		"for what is no network":            {as: "bob", send: post, body: `{"name":"prod","networks":["192.0.2.1/24"]}`, status: 422},
 		"for longer than the policy has it": {given: demands(`{"kinds":{"administrative":{"longest_life":"90d","never":false}}}`), as: "bob", send: post, body: `{"name":"prod","expires_in":"1y"}`, status: 422},
 		"where somebody has to approve":     {given: demands(`{"approval":{"kinds":["administrative"]}}`), as: "bob", send: post, body: `{"name":"prod"}`, status: 201, then: slices.Concat(registered, []string{"approval.requested"})},
 		"by who may do less than it":        {given: adder, as: "mia", send: post, body: `{"name":"prod"}`, status: 403},
@@ -121,6 +125,24 @@ func TestEngines(t *testing.T) {
 		"rotated meanwhile changed":        {given: all(prod, does("bob", "PATCH "+one, `{"disabled":true}`)), send: "POST " + one + "/rotate-verification", headers: []string{`If-Match: "{prod}"`}, status: 412},
 		"a member rotates none":            {given: prod, as: "mia", send: "POST " + one + "/rotate-verification", status: 403},
 		"another's is not rotated":         {given: prod, as: "zed", send: "POST /api/v1/organizations/globex/engines/{prod}/rotate-verification", status: 404},
+		"rotated to one that was drawn":    {given: all(prod, closed), as: "bob", send: "POST " + one + "/rotate-verification", body: `{"verification_token" : "{closed.verification}"}`, status: 200, then: []string{"engine.door_set"}},
+		"with one that was drawn":          {given: all(prod, does("ann", "PATCH "+one, `{"verification_token":""}`)), as: "bob", send: "PATCH " + one, body: `{"verification_token":"{prod.verification}"}`, status: 200, then: []string{"engine.door_set"}},
+		"one that was drawn as a name":     {given: prod, as: "bob", send: "PATCH " + one, body: `{"description":"{prod.verification}"}`, status: 400},
+		"one in its place, and as a name":  {given: prod, as: "bob", send: "PATCH " + one, body: `{"verification_token":"{prod.verification}","description":"{prod.verification}"}`, status: 400},
+		"token replaced":                   {given: prod, as: "bob", send: replace, status: 200, then: replaced},
+		"token replaced that was revoked":  {given: all(prod, does("ann", "DELETE "+tokensOfAcme+"/{prod.token}", "")), as: "bob", send: replace, status: 200, then: replaced[1:]},
+		"token replaced for a while":       {given: prod, as: "bob", send: replace, body: `{"expires_in":"30d","networks":["192.0.2.0/24"]}`, status: 200, then: replaced},
+		"token replaced at its end":        {given: prod, as: "bob", send: replace, body: `{"expires_at":"2026-11-22T11:59:59Z"}`, status: 422},
+		"token replaced at no network":     {given: prod, as: "bob", send: replace, body: `{"networks":["somewhere"]}`, status: 422},
+		"token replaced for too long":      {given: all(prod, demands(`{"kinds":{"administrative":{"longest_life":"90d","never":false}}}`)), as: "bob", send: replace, body: `{"expires_in":"1y"}`, status: 422},
+		"token replaced that must wait":    {given: all(prod, demands(`{"approval":{"kinds":["administrative"]}}`)), as: "bob", send: replace, status: 200, then: append(slices.Clone(replaced), "approval.requested")},
+		"token replaced after it was read": {given: prod, as: "bob", send: replace, headers: []string{`If-Match: "{prod}"`}, status: 200, then: replaced},
+		"token replaced meanwhile changed": {given: all(prod, does("bob", "PATCH "+one, `{"disabled":true}`)), send: replace, headers: []string{`If-Match: "{prod}"`}, status: 412},
+		"token replaced of none":           {send: "POST " + enginesOfAcme + "/999/replace-token", status: 404},
+		"token replaced by who makes none": {given: all(prod, updater), as: "mia", send: replace, status: 403},
+		"a member replaces none":           {given: prod, as: "mia", send: replace, status: 403},
+		"it does not replace its own":      {given: prod, as: "prod", send: replace, status: 403},
+		"another's is not replaced":        {given: prod, as: "zed", send: "POST /api/v1/organizations/globex/engines/{prod}/replace-token", status: 404},
 		"deleted":                          {given: prod, as: "bob", send: "DELETE " + one + "?reason=moved", status: 204, then: []string{"engine.deleted", "token.revoked"}},
 		"deleted with a revoked token":     {given: all(prod, does("ann", "DELETE "+tokensOfAcme+"/{prod.token}", "")), as: "bob", send: "DELETE " + one, status: 204, then: []string{"engine.deleted"}},
 		"deleted twice":                    {given: all(prod, does("ann", "DELETE "+one, "")), send: "DELETE " + one, status: 404},
@@ -176,6 +198,9 @@ func TestEngineWithoutTheDatabase(t *testing.T) {
 	if made["name"] != "other" || made["access_token"] == nil || made["created_at"] == nil {
 		t.Errorf("registered without the database: %v", made)
 	}
+	if got := w.send("ann", "POST "+one+"/replace-token", ""); got.status != 200 || got.object(t)["access_token"] == nil || got.object(t)["access_token_id"] == w.names["prod.token"] {
+		t.Errorf("replaced without the database: %d %s", got.status, got.body)
+	}
 	if got := w.send("ann", "POST "+one+"/rotate-verification", ""); got.status != 200 || got.object(t)["verification_token"] == nil {
 		t.Errorf("rotated without the database: %d %s", got.status, got.body)
 	}
@@ -198,6 +223,45 @@ func TestVerificationTokenIsShownOnce(t *testing.T) {
 			t.Errorf("%s shows it, or its hash: %s", send, shown)
 		}
 	}
+}
+
+// The access token that was replaced opens nothing any more, and the new one all that
+// it did, from where it did unless that is said.
+func TestEngineTokenIsReplaced(t *testing.T) {
+	w := newWorld(t)
+	hasEngine("prod", `"personal_tokens":true,"networks":["192.0.2.0/24"]`)(w)
+	check := func(as string, status int) {
+		t.Helper()
+		if got := w.send(as, "POST /api/v1/engines/check", `{"token":"{mia.secret}"}`); got.status != status {
+			t.Errorf("%s: status %d, want %d: %s", as, got.status, status, got.body)
+		}
+	}
+	replace := func(name, body string) []any {
+		t.Helper()
+		got := w.send("bob", "POST "+enginesOfAcme+"/{prod}/replace-token", body).object(t)
+		w.names[name+".token"], w.names[name+".secret"] = got["access_token_id"].(string), got["access_token"].(string)
+		if handle := w.names[name+".secret"][len("jtn_adm_"):][:16]; handle != w.names[name+".token"] {
+			t.Errorf("%s has the secret of %s", w.names[name+".token"], handle)
+		}
+		bound, _ := w.send("ann", "GET "+tokensOfAcme+"/{"+name+".token}", "").object(t)["networks"].([]any)
+		return bound
+	}
+	check("prod", 200)
+	if got := replace("second", ""); !slices.Equal(got, []any{"192.0.2.0/24"}) {
+		t.Errorf("the second works from %v", got)
+	}
+	check("prod", 401)
+	check("second", 200)
+	if got := replace("third", `{"networks":[]}`); got != nil {
+		t.Errorf("the third works from %v", got)
+	}
+	check("second", 401)
+	check("third", 200)
+	if got := replace("fourth", `{"networks":["198.51.100.0/24"]}`); !slices.Equal(got, []any{"198.51.100.0/24"}) {
+		t.Errorf("the fourth works from %v", got)
+	}
+	check("third", 401)
+	check("fourth", 401) // it is elsewhere
 }
 
 func furnishes(w *world) { furnish(w) }

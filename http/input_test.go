@@ -40,7 +40,7 @@ func TestBadBodies(t *testing.T) {
 			"too large":           {good + "}" + strings.Repeat(" ", int(r.limit())), []int{413}},
 			"deep":                {strings.Repeat("[", 20_000), []int{400}},
 		} {
-			if name == "nothing" && (strings.HasSuffix(r.path(), "/rotate") || strings.HasSuffix(r.path(), "/rotate-verification") || strings.HasSuffix(r.path(), "/approve")) {
+			if name == "nothing" && slices.Contains(bodiless, r.path()[strings.LastIndexByte(r.path(), '/'):]) {
 				continue // that is the plainest way to ask
 			}
 			if untyped && (name == "a field in capitals" || name == "not UTF-8" || name == "blanks") {
@@ -56,6 +56,9 @@ func TestBadBodies(t *testing.T) {
 		}
 	}
 }
+
+// bodiless are the ends of paths that want no body.
+var bodiless = []string{"/rotate", "/rotate-verification", "/replace-token", "/approve"}
 
 // in is the same world, failing another test.
 func (w *world) in(t *testing.T) *world {

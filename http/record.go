@@ -82,7 +82,7 @@ func (s *Server) recordList(ctx context.Context, c Caller, in *struct {
 	}
 	none := false
 	if in.Project != "" {
-		f.Project = s.project(c, in.Project)
+		f.Project = s.Model.Project(c.Organization, in.Project)
 		none = f.Project == 0
 	}
 	ask := func(ctx context.Context, before domain.Position, limit int) ([]projections.RecordRow, error) {
@@ -113,7 +113,7 @@ func (s *Server) describeRecord(c Caller, row projections.RecordRow) Record {
 // organization's, a number that nobody has and what is no number are not found alike.
 func (s *Server) recordNumbered(ctx context.Context, c Caller, text string) (projections.RecordRow, error) {
 	number := position(text)
-	if _, _, known := s.record(c, number); !known {
+	if _, _, known := s.Model.Record(c.Organization, number); !known {
 		return projections.RecordRow{}, errNoRecord
 	}
 	if s.settled(ctx, number) != "" {
@@ -141,7 +141,7 @@ func (s *Server) recordDelete(ctx context.Context, c Caller, in *struct {
 },
 ) (*nothing, error) {
 	number := position(in.ID)
-	kind, _, known := s.record(c, number)
+	kind, _, known := s.Model.Record(c.Organization, number)
 	if !known {
 		return nil, errNoRecord
 	}

@@ -8,6 +8,7 @@ import (
 func TestRevocation(t *testing.T) {
 	const revoke = "POST " + tokensOfAcme + "/revoke"
 	tokens := all(hasToken("mia", "laptop", "personal"), hasToken("bob", "ci", "administrative"), passes(time.Hour), hasToken("mia", "young", "personal"))
+	limited := all(hasEngine("prod", `"personal_tokens":true`), binds("mia", "laptop", "prod"), binds("bob", "ci", "prod"), hasToken("mia", "free", "personal"))
 	many, one := []string{"tokens.revoked"}, []string{"token.revoked"}
 	run(t, "revocation", map[string]scenario{
 		"of a holder":                     {given: tokens, send: revoke, body: `{"holder":"{mia}","reason":"left"}`, status: 200, then: many},
@@ -21,6 +22,14 @@ func TestRevocation(t *testing.T) {
 		"of two by their ids":             {given: tokens, send: revoke, body: `{"ids":["{laptop.token}","{ci.token}","{laptop.token}"]}`, status: 200, then: []string{"token.revoked", "token.revoked"}},
 		"of one of two that is of a kind": {given: tokens, send: revoke, body: `{"ids":["{laptop.token}","{ci.token}"],"kind":"personal"}`, status: 200, then: one},
 		"of nothing left":                 {given: all(tokens, does("ann", revoke, `{"kind":"administrative"}`)), send: revoke, body: `{"kind":"administrative"}`, status: 200},
+		"limited to an engine":            {given: limited, as: "bob", send: revoke, body: `{"engine":"prod","reason":"moved"}`, status: 200, then: []string{"token.revoked", "token.revoked"}},
+		"limited to it, of a holder":      {given: limited, send: revoke, body: `{"engine":"prod","holder":"{mia}"}`, status: 200, then: one},
+		"limited to it, of another kind":  {given: limited, send: revoke, body: `{"engine":"prod","kind":"service"}`, status: 200},
+		"limited to one that was deleted": {given: all(limited, does("ann", "DELETE "+enginesOfAcme+"/{prod}", "")), send: revoke, body: `{"engine":"prod"}`, status: 200, then: []string{"token.revoked", "token.revoked"}},
+		"limited to one that is none":     {given: limited, send: revoke, body: `{"engine":"staging"}`, status: 422},
+		"limited to a neighbour's":        {given: all(limited, does("zed", "POST /api/v1/organizations/globex/engines", `{"name":"staging"}`)), send: revoke, body: `{"engine":"staging"}`, status: 422},
+		"limited to what is no name":      {given: limited, send: revoke, body: `{"engine":"Prod *"}`, status: 422},
+		"limited to it, by a member":      {given: limited, as: "mia", send: revoke, body: `{"engine":"prod"}`, status: 403},
 		"without a condition":             {send: revoke, body: `{}`, status: 422},
 		"before the future":               {send: revoke, body: `{"issued_before":"2027-11-22T12:30:00Z"}`, status: 422},
 		"before no moment":                {send: revoke, body: `{"issued_before":"yesterday"}`, status: 422},
@@ -61,5 +70,33 @@ func TestRevocationIsAtOnce(t *testing.T) {
 	}
 	if len(items) != 4 {
 		t.Errorf("the list has %d revoked tokens, want 4", len(items))
+	}
+}
+
+// binds is a personal token that is limited to an engine: {name.token} is its id.
+func binds(as, name, engine string) func(*world) {
+	return func(w *world) {
+		w.Helper()
+		made := w.made(as, "POST "+tokensOfAcme, `{"name":"`+name+`","kind":"personal","grant":{"access":"custom","permissions":["engines.use"],"resources":["engine:`+engine+`"]}}`)
+		w.names[name+".token"], w.names[name+".secret"] = made["id"].(string), made["secret"].(string)
+	}
+}
+
+// With an engine end the tokens that are for it, and no others: not its own either.
+func TestRevocationOfAnEngine(t *testing.T) {
+	w := newWorld(t)
+	for _, has := range []func(*world){
+		hasEngine("prod", `"personal_tokens":true`), hasEngine("staging", `"personal_tokens":true`),
+		binds("mia", "laptop", "prod"), binds("mia", "elsewhere", "staging"), hasToken("mia", "free", "personal"),
+	} {
+		has(w)
+	}
+	if got := w.send("ann", "POST "+tokensOfAcme+"/revoke", `{"engine":"prod","reason":"moved"}`); got.body != `{"revoked":1}`+"\n" {
+		t.Fatalf("it answers %d %s", got.status, got.body)
+	}
+	for as, status := range map[string]int{"laptop": 401, "elsewhere": 200, "free": 200, "mia": 200, "prod": 200} {
+		if got := w.send(as, "GET /api/v1/whoami", ""); got.status != status {
+			t.Errorf("%s gets %d, want %d", as, got.status, status)
+		}
 	}
 }

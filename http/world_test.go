@@ -345,8 +345,8 @@ func (w *world) filled(text string) string {
 }
 
 var (
-	mintedSecret = regexp.MustCompile(`jtn_(?:pat|adm|svc)_[0-9a-z]{16}[0-9A-Za-z]{42}|jtn_ver_[A-Z2-7]{26}`)
-	anID         = regexp.MustCompile(`\b(jtn_pat_|jtn_adm_|jtn_svc_)?[0-9a-hjkmnp-tv-z]{16}\b`)
+	mintedSecret = regexp.MustCompile(`jtn_(?:pat|adm|svc|ver)_[0-9a-z]{16}[0-9A-Za-z]{42}`)
+	anID         = regexp.MustCompile(`\b(jtn_pat_|jtn_adm_|jtn_svc_|jtn_ver_)?[0-9a-hjkmnp-tv-z]{16}\b`)
 )
 
 // proper is the part of a secret that nobody else may know.

@@ -148,7 +148,7 @@ type Entered struct {
 }
 
 // Enter asks at the door of an engine, as its own copy would. It learns nothing of
-// the tokens of other organizations.
+// the tokens of other organizations. Who asks for no permission uses that to come in.
 func (m *Model) Enter(org domain.OrganizationID, engine domain.Position, text, forwarded string, use Use) (e Entered, err error) {
 	if err := m.Err(); err != nil {
 		return e, err
@@ -205,7 +205,14 @@ func (t *tenant) door(e *Entered, engine domain.Position, text, forwarded string
 	}
 	if e.Via != domain.ViaNothing {
 		e.Email = e.Account.Email
-		e.count(mark, t, use)
+		e.use(mark, t, use)
 	}
 	return nil
+}
+
+// use is count for who has come in.
+func (e *Entered) use(mark *mark, t *tenant, use *Use) {
+	if e.count(mark, t, use); use.Permission == "" {
+		e.asked = t.state.Permission(domain.EnginesUse.String())
+	}
 }

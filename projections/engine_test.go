@@ -186,6 +186,42 @@ func TestEnter(t *testing.T) {
 	}
 }
 
+// TestEnterIsUse: who asks for nothing uses the permission to come in, however their
+// token is limited to the engine, and who asks for one uses that alone.
+func TestEnterIsUse(t *testing.T) {
+	everywhere(t, func(t *testing.T, url string) {
+		w := newWorld(t)
+		engine := w.engine("prod", verifying(personal))
+		usage := jetStreamUsage(t)
+		v, r := viewsOf(w, url), w.model.reporter(usage, "here")
+		h, _ := follows(t, v, w.model, usage)
+		used := map[domain.TokenID][]string{}
+		for name, asked := range map[string]string{"comes in": "", "checks": "tokens.check", "may not": "members.add"} {
+			c, secret := issuing(domain.Personal, name)
+			c.Terms.Grant = domain.Grant{Access: domain.ByList, Permissions: []string{"engines.use"}, Resources: []domain.Resource{"engine:prod"}}
+			want := []string{"engines.use"}
+			if asked != "" {
+				c.Terms.Grant, want = domain.Grant{Access: domain.ReadOnly}, []string{asked}
+			}
+			w.do(w.owner.actor, c)
+			came, err := w.model.Enter(w.org, engine, secret.Reveal(), "", Use{Permission: asked})
+			fails(t, name, err, nil)
+			if came.Via == domain.ViaPersonal {
+				used[c.Token] = want
+			}
+		}
+		same(t, "tokens that came in", len(used), 2)
+		_, err := w.model.Enter(w.org, engine, "verification-token", "", Use{})
+		fails(t, "with the verification token", err, nil)
+		same(t, "tokens to tell of", w.model.Reporting().Waiting, 2)
+		flush(t, r)
+		h.until(t, 1)
+		for id, want := range used {
+			sameText(t, w.usage(v, id).Permissions, want)
+		}
+	})
+}
+
 func shows(text string) func(*world, somebody, domain.Secret) string {
 	return func(*world, somebody, domain.Secret) string { return text }
 }

@@ -517,6 +517,18 @@ func (m *Model) Profile(org domain.OrganizationID) (p Profile, known bool) {
 	return p, err == nil
 }
 
+// Last is the last commit within an organization, as far as the model has it; 0: there
+// is none. The one that has created it is above it.
+func (m *Model) Last(org domain.OrganizationID) (at domain.Position) {
+	t := m.tenant(org)
+	if t == nil {
+		return 0
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.last
+}
+
 // Policy is what an organization demands, and the commit that changed it last.
 func (m *Model) Policy(org domain.OrganizationID) (p domain.Policy, changed domain.Position) {
 	_ = m.read(org, func(o *domain.Organization) error { p, changed = o.Policy, o.PolicyChanged; return nil })

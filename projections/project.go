@@ -35,3 +35,9 @@ VALUES (?, ?, ?, ?)`
 func (b batch) projectCreated(m domain.Meta, e domain.ProjectCreated) error {
 	return b.change(insertProject, m.Organization, m.Position, e.Name, m.Time)
 }
+
+// Project is the number of the project of an organization with a name; 0: there is none.
+func (m *Model) Project(org domain.OrganizationID, name string) (number domain.Position) {
+	_ = m.read(org, func(o *domain.Organization) error { number, _ = o.Project(name); return nil })
+	return number
+}

@@ -227,3 +227,16 @@ func (b batch) recordsRemoved(m domain.Meta, e domain.RecordsRemoved) error {
 	}
 	return nil
 }
+
+// Record is of what kind the record of an organization with a number is, and what it
+// belongs to; parent is 0 if that is nothing.
+func (m *Model) Record(org domain.OrganizationID, number domain.Position) (kind domain.RecordKind, parent domain.Position, known bool) {
+	_ = m.read(org, func(o *domain.Organization) error { kind, parent, known = o.Record(number); return nil })
+	return kind, parent, known
+}
+
+// RecordKeyed is the number of the record of a kind that has a key.
+func (m *Model) RecordKeyed(org domain.OrganizationID, kind domain.RecordKind, key string) (number domain.Position, known bool) {
+	_ = m.read(org, func(o *domain.Organization) error { number, known = o.RecordKeyed(kind, key); return nil })
+	return number, known
+}

@@ -34,6 +34,39 @@ func contents(objects ...string) (all []domain.Content) {
 	return all
 }
 
+func TestRecordInTheModel(t *testing.T) {
+	w := newWorld(t)
+	neighbour, _ := w.create("other", "other@example.org")
+	session := w.keep(domain.LabSession, 0, func(c *domain.KeepRecord) { c.Key, c.Project = "s-1", "shop" })
+	part := w.keep(domain.LabSessionLog, session)
+	for name, m := range map[string]*Model{"this node": w.model, "another": w.other()} {
+		kind, parent, known := m.Record(w.org, part)
+		if !known || kind != domain.LabSessionLog || parent != session {
+			t.Errorf("%s: the part is %v %d %v", name, kind, parent, known)
+		}
+		number, keyed := m.RecordKeyed(w.org, domain.LabSession, "s-1")
+		if !keyed || number != session {
+			t.Errorf("%s: the key is of %d %v, want %d", name, number, keyed, session)
+		}
+		same(t, "the project", m.Project(w.org, "shop"), session)
+		same(t, "a project that there is not", m.Project(w.org, "web"), 0)
+		same(t, "the last commit", m.Last(w.org), part)
+		_, _, known = m.Record(neighbour, part)
+		_, keyed = m.RecordKeyed(neighbour, domain.LabSession, "s-1")
+		if known || keyed || m.Project(neighbour, "shop") != 0 || m.Last(neighbour) >= session {
+			t.Errorf("%s: the neighbour has it", name)
+		}
+		_, _, known = m.Record(newOrganizationID(), part)
+		if known || m.Project(newOrganizationID(), "shop") != 0 || m.Last(newOrganizationID()) != 0 {
+			t.Errorf("%s: an organization that there is not has something", name)
+		}
+	}
+	w.do(w.owner.actor, domain.RemoveRecords{Kind: domain.LabSession, Numbers: []domain.Position{session}})
+	_, _, known := w.model.Record(w.org, part)
+	_, keyed := w.model.RecordKeyed(w.org, domain.LabSession, "s-1")
+	same(t, "known when it is gone", known || keyed, false)
+}
+
 func TestRecordRows(t *testing.T) {
 	w := newWorld(t)
 	neighbour, _ := w.create("other", "other@example.org")

@@ -47,6 +47,37 @@ func (m *Model) countUse(org domain.OrganizationID, engineToken domain.TokenID, 
 	}
 }
 
+// Reuse is a secret of a token that was rotated out, and shown at an engine.
+type Reuse struct {
+	Token domain.TokenID
+	Hash  domain.Hash // of the secret
+}
+
+// CountReuses lets Watch know of secrets that an engine of an organization was shown, as
+// if they had been shown here. A token of another organization, one that comes in at no
+// engine, and a secret that the token never had are ignored, whatever the engine says.
+func (m *Model) CountReuses(org domain.OrganizationID, reused []Reuse) {
+	now := domain.At(m.now())
+	for i := range reused {
+		if c := (Checked{Home: org, shown: reused[i].Hash}); m.replaced(&c, &reused[i], now) {
+			m.reused(&c)
+		}
+	}
+}
+
+// replaced reports whether a token of Home once had a secret that does not work any more.
+func (m *Model) replaced(c *Checked, u *Reuse, now domain.Instant) bool {
+	t, place := m.tenantOf(u.Token)
+	if t == nil || t.name != c.Home.Boundary() {
+		return false
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	kind := t.state.Tokens.At(place).Kind
+	t.state.CheckAt(&c.Verdict, place, domain.Shown{Kind: kind, Token: u.Token, Hash: u.Hash}, &domain.Ask{Now: now})
+	return kind != domain.Administrative && c.Replaced != 0 && c.Replaced <= now
+}
+
 // counting is the mark of a token that comes in at engines of an organization, and
 // the permissions there that it was used for; nil: there is none.
 func (m *Model) counting(org domain.OrganizationID, u *Counted) (k *mark, allowed domain.Permissions) {

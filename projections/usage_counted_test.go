@@ -104,6 +104,30 @@ func TestCountedUseKeepsATokenFromBeingIdle(t *testing.T) {
 	same(t, "not used", w.check(w.model, secret).Reason, domain.ReasonIdle)
 }
 
+// TestReusedAtAnEngine: nothing waits to be recorded but what is true.
+func TestReusedAtAnEngine(t *testing.T) {
+	w := newWorld(t)
+	other, _ := w.create("other", "other@example.org")
+	id, old := w.issue(w.owner.actor, domain.Personal, "laptop")
+	fresh := w.rotate(w.owner.actor, id, 60)
+	shown := Reuse{id, old.Hash()}
+	waiting := func(what string, org domain.OrganizationID, want int, reused ...Reuse) {
+		t.Helper()
+		w.model.CountReuses(org, reused)
+		same(t, what, len(w.model.suspects), want)
+	}
+	waiting("in its overlap", w.org, 0, shown)
+	w.pass(time.Minute)
+	waiting("by a neighbour", other, 0, shown)
+	waiting("of no token", w.org, 0, Reuse{domain.TokenID{ID: domain.RandomID()}, old.Hash()}, Reuse{})
+	waiting("the new secret", w.org, 0, Reuse{id, fresh.Hash()})
+	waiting("no secret", w.org, 0, Reuse{id, domain.Hash{}})
+	waiting("the old secret", w.org, 1, shown)
+	if got, want := <-w.model.suspects, (suspect{w.org, id, old.Hash()}); got != want {
+		t.Errorf("what waits is %+v, want %+v", got, want)
+	}
+}
+
 // TestCountedExactly while checks and flushes go on, and more is counted than fits
 // into one report.
 func TestCountedExactly(t *testing.T) {

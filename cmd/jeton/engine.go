@@ -121,7 +121,7 @@ ENGINE is an engine's number or name. Names are never given again.`,
 	cmd.AddCommand(r.engineListCommand(), r.engineShowCommand(), r.engineCreateCommand(), r.engineEditCommand(),
 		r.engineSwitchCommand("disable", "Let nobody in at an engine until it is enabled", true),
 		r.engineSwitchCommand("enable", "Let those in again who may", false),
-		r.engineDeleteCommand(), r.engineRotateVerificationCommand())
+		r.engineDeleteCommand(), r.engineRotateVerificationCommand(), r.engineReplaceTokenCommand())
 	return cmd
 }
 
@@ -166,6 +166,7 @@ type newEngine struct {
 	Open                 bool         `json:"open,omitempty"`
 	Permissions          []permission `json:"permissions,omitempty"`
 	Resources            []string     `json:"resources,omitempty"`
+	Networks             []string     `json:"networks,omitempty"`
 	expires
 }
 
@@ -185,6 +186,7 @@ accounts. --verification-fallback=false then shuts it to the verification token.
 with the fields name, group, access, resource_type, description: see jeton permission define.`,
 		Example: `  jeton engine create dblab --personal-tokens --engine-url https://dblab.example.org --project shop
   jeton engine create legacy --verification-token-file legacy.token --personal-tokens
+  jeton engine create inside --personal-tokens --network 10.0.0.0/8 --expires 90d
   TOKEN=$(jeton engine create dblab-2 --personal-tokens -o name)`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -209,9 +211,12 @@ with the fields name, group, access, resource_type, description: see jeton permi
 	cmd.Flags().StringVar(&verificationFile, "verification-token-file", "", `file with the verification token that the engine has; "-" is standard input (default: a new one is made)`)
 	cmd.Flags().StringVar(&permissionsFile, "permissions-file", "", "JSON file with the permissions that the engine brings along")
 	cmd.Flags().Var(several{&wanted.Resources, "RESOURCE"}, "resource", "what tokens can be limited to in the engine, written type:id; can be given several times")
-	cmd.Flags().StringVar(&until, "expires", "", "when its access token ends: after 30d, 2w or 1y, at 2027-06-30 (0:00 UTC), or never (default: as the policy has it, else after a year)")
+	cmd.Flags().Var(several{&wanted.Networks, "NETWORK"}, "network", "from where alone its access token works, e.g. 10.0.0.0/8; can be given several times (default: anywhere)")
+	cmd.Flags().StringVar(&until, "expires", "", engineTokenEnds)
 	return cmd
 }
+
+const engineTokenEnds = "when its access token ends: after 30d, 2w or 1y, at 2027-06-30 (0:00 UTC), or never (default: as the policy has it, else after a year)"
 
 // doorFlags say how an engine decides.
 func doorFlags(cmd *cobra.Command, personal, fallback, open *bool) {
@@ -380,6 +385,34 @@ An engine behind jeton gate keeps the one that stands in its file, which the gat
 			})
 		},
 	}
+}
+
+func (r *remote) engineReplaceTokenCommand() *cobra.Command {
+	var wanted struct {
+		Networks *[]string `json:"networks,omitempty"`
+		expires
+	}
+	var networks []string
+	var until string
+	cmd := &cobra.Command{
+		Use: "replace-token ENGINE", Short: "Give an engine another access token, which is shown this once",
+		Long: `Gives an engine another access token in place of the one that it has, which was lost or has ended. The new
+one is shown this once; -o name prints it alone. The old one opens nothing any more.
+
+To change the secret of one that is good, so that the engine is never without, see jeton token rotate.`,
+		Example: `  jeton engine replace-token dblab -o name > access.token
+  jeton engine replace-token dblab --expires 90d --network 10.0.0.0/8`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			wanted.Networks, wanted.expires = changed(cmd, "network", listed(networks)), parseExpires(until)
+			return r.onEngine(cmd.Context(), args[0], func(ctx context.Context, c *client, path string) error {
+				return r.changeEngine(ctx, c, "POST", path+"/replace-token", wanted)
+			})
+		},
+	}
+	cmd.Flags().Var(several{&networks, "NETWORK"}, "network", "from where alone it works; can be given several times; none: from anywhere (default: from where the old one did)")
+	cmd.Flags().StringVar(&until, "expires", "", engineTokenEnds)
+	return cmd
 }
 
 // changeEngine sends a request and shows the engine that is answered.

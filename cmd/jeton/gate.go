@@ -43,7 +43,8 @@ The engine behind gets each request without the token that was shown, with its o
 (Verification-Token) in its place, and with who has come in: X-Forwarded-User-Email for people, which a
 Database Lab Engine believes from then on, and Jeton-Subject, Jeton-Email, Jeton-Via, Jeton-Token and
 Jeton-Role. Such headers of the request itself are removed. The engine must be reachable through the gate
-alone. Streams, WebSockets and bodies of any size pass.
+alone. Streams, WebSockets and bodies of any size pass, and end within two seconds once their token does not
+come in any more, or has another role.
 
 --open-path names paths that need no token. Requests for them, and those by which browsers ask what they
 may (OPTIONS), are passed on without any token: what the engine says to strangers is its own matter. A
@@ -118,10 +119,7 @@ func (g *Gate) open(ctx context.Context) (err error) {
 	}
 	work, stop := context.WithCancel(context.Background())
 	g.stop = stop
-	guard, err := newGateDoor(g.Door, &g.Config, g.Log)
-	if err != nil {
-		return err
-	}
+	guard := newGateDoor(g.Door, &g.Config, g.Log)
 	handler := g.deciding(guard)
 	if !g.Config.Decide {
 		handler = g.guarding(guard)

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -71,6 +72,8 @@ func newLab(t *testing.T, token string) *lab {
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "healthy") })
 	mux.HandleFunc("/instance/logs", l.logs)
 	mux.HandleFunc("/stream", l.authorized(l.stream))
+	mux.HandleFunc("/socket", l.authorized(l.socket))
+	mux.HandleFunc("/hang", l.authorized(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	mux.HandleFunc("/upload", l.authorized(l.upload))
 	mux.HandleFunc("/download", l.authorized(l.download))
 	mux.HandleFunc("/", l.authorized(func(w http.ResponseWriter, r *http.Request) {
@@ -151,8 +154,7 @@ func (letters) Read(p []byte) (int, error) {
 
 const bigBody = 48 << 20
 
-// logs upgrades to a WebSocket, as far as the handshake goes, and says back what it
-// hears.
+// logs upgrades to a WebSocket, for who has the ticket.
 func (l *lab) logs(w http.ResponseWriter, r *http.Request) {
 	l.mu.Lock()
 	good := l.ticket != "" && r.URL.Query().Get("token") == l.ticket
@@ -162,6 +164,12 @@ func (l *lab) logs(w http.ResponseWriter, r *http.Request) {
 		refuseRequest(w, 401, "UNAUTHORIZED", "Check your token.")
 		return
 	}
+	l.socket(w, r)
+}
+
+// socket upgrades to a WebSocket, as far as the handshake goes, and says back what it
+// hears.
+func (l *lab) socket(w http.ResponseWriter, _ *http.Request) {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
@@ -497,6 +505,65 @@ func TestGateRevokes(t *testing.T) {
 	}
 }
 
+// What runs when its token is revoked ends: a stream, a WebSocket, and what was not
+// answered yet. What others have open goes on, and is one use.
+func TestGateEndsWhatRuns(t *testing.T) {
+	w := newGateWorld(t, usualEngine)
+	person := w.token("laptop")
+	var few token
+	w.root.must(t, "POST", "organizations/main/tokens", newToken{Name: "few", Kind: "personal", Limit: &limit{Requests: 2, Window: "24h"}}, &few)
+	g := w.ready(true, nil)
+	other, otherLines := w.opens(g, "/stream", few)
+	stream, lines := w.opens(g, "/stream", person)
+	socket, echo := w.opens(g, "/socket", person)
+	_, unanswered := dial(t, g.URL, "GET /hang HTTP/1.1\r\nHost: lab.test\r\nVerification-Token: "+person.Secret+"\r\n\r\n")
+	if other.StatusCode != 200 || stream.StatusCode != 200 || socket.StatusCode != 101 {
+		t.Fatalf("they begin with %s, %s and %s", other.Status, stream.Status, socket.Status)
+	}
+	eventually(t, "the request that is not answered", func() bool { return w.lab.count() == 4 })
+	w.root.must(t, "DELETE", "organizations/main/tokens/"+person.ID, nil, nil)
+	for what, open := range map[string]io.Reader{"the stream": lines, "the WebSocket": echo} {
+		if rest, err := io.ReadAll(open); isTimeout(err) || strings.Contains(string(rest), "two") {
+			t.Errorf("%s goes on: %q, %v", what, rest, err)
+		}
+	}
+	if answer, err := http.ReadResponse(unanswered, nil); err != nil || answer.StatusCode != 503 || answer.Header.Get("Retry-After") == "" {
+		t.Errorf("what was not answered yet is answered with %v, %v", answer, err)
+	}
+	if n := strings.Count(w.log.String(), "ended while it ran"); n != 3 {
+		t.Errorf("the log says %d times that something was ended, want 3", n)
+	}
+	close(w.lab.released)
+	if rest, err := io.ReadAll(otherLines); err != nil || !strings.Contains(string(rest), "two") {
+		t.Errorf("the stream of another token ends with %q, %v", rest, err)
+	}
+	for _, want := range []int{200, 429} { // though it was asked about each second
+		if status, body := knocks(t, "GET", g.URL+"/status", "Verification-Token: "+few.Secret); status != want {
+			t.Errorf("a token of two requests: %d %s, want %d", status, body, want)
+		}
+	}
+	w.nothingLeaked(person.Secret, few.Secret)
+}
+
+// opens sends a request whose answer does not end, and reads how it begins.
+func (w *gateWorld) opens(g *Gate, path string, as token) (*http.Response, io.Reader) {
+	w.t.Helper()
+	_, answer := dial(w.t, g.URL, "GET "+path+" HTTP/1.1\r\nHost: lab.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nVerification-Token: "+as.Secret+"\r\n\r\n")
+	response, err := http.ReadResponse(answer, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if response.StatusCode == 101 {
+		return response, answer
+	}
+	return response, response.Body
+}
+
+func isTimeout(err error) bool {
+	var late net.Error
+	return errors.As(err, &late) && late.Timeout()
+}
+
 // The gate goes on without the service for so long, then answers 503, and is healed
 // when the service is back. A token that was revoked meanwhile, unheard, comes in until
 // then and not afterwards.
@@ -517,7 +584,11 @@ func TestGateWithoutTheService(t *testing.T) {
 	if code, body := get(t, http.DefaultClient, g.AdminURL+"/readyz"); code != 200 || !strings.Contains(body, `"connected":false`) {
 		t.Errorf("cut off: /readyz %d %s", code, body)
 	}
+	_, lines := w.opens(g, "/stream", person)
 	eventually(t, "503", func() bool { return status() == 503 })
+	if _, err := io.ReadAll(lines); isTimeout(err) {
+		t.Error("stale: a stream goes on")
+	}
 	if age := g.Door.State().Age; age < 4*time.Second {
 		t.Errorf("it closed at an age of %s", age)
 	}

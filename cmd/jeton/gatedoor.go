@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -19,27 +18,26 @@ import (
 // gateDoor is the door of the registration, made narrower by the engine's file. It
 // logs and counts whom it does not let in.
 type gateDoor struct {
-	engine.Checker
+	*engine.Client
 	config *GateConfig
 	log    zerolog.Logger
 	counts *prometheus.CounterVec
-	never  string // the secret of a token that nobody has
 }
 
-func newGateDoor(checker engine.Checker, c *GateConfig, log zerolog.Logger) (*gateDoor, error) {
-	never, err := domain.NewSecret(domain.Personal, domain.TokenID{ID: domain.RandomID()}, rand.Reader)
-	if err != nil {
-		return nil, err
-	}
+func newGateDoor(client *engine.Client, c *GateConfig, log zerolog.Logger) *gateDoor {
 	counts := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "jeton_gate_answers_total", Help: "Answers at the door: how somebody came in, or why not.",
 	}, []string{"via", "reason"})
-	return &gateDoor{checker, c, log, counts, never.Reveal()}, nil
+	return &gateDoor{client, c, log, counts}
 }
 
 // Check implements engine.Checker.
 func (d *gateDoor) Check(p engine.Presented) engine.Answer {
-	a := d.narrow(d.Checker.Check(p))
+	a := d.narrow(d.Client.Check(p))
+	if p.Again {
+		d.lookAgain(&a, &p)
+		return a
+	}
 	d.counts.WithLabelValues(string(a.Via), string(a.Reason)).Inc()
 	if !a.Allowed {
 		level := zerolog.DebugLevel // anybody can make as many of these as they like
@@ -49,6 +47,13 @@ func (d *gateDoor) Check(p engine.Presented) engine.Answer {
 		d.log.WithLevel(level).Str("reason", string(a.Reason)).Str("token", a.Token.String()).Stringer("from", p.Address).Msg("not let in")
 	}
 	return a
+}
+
+// lookAgain says of a request that still runs that it is ended.
+func (d *gateDoor) lookAgain(a *engine.Answer, p *engine.Presented) {
+	if !a.Allowed {
+		d.log.Info().Str("reason", string(a.Reason)).Str("token", a.Token.String()).Stringer("from", p.Address).Msg("ended while it ran")
+	}
 }
 
 // narrow refuses whom the engine's file does not let in.
@@ -95,11 +100,12 @@ func (d *gateDoor) watch(ctx context.Context, every time.Duration) {
 // differences says what the registration and the file differ in; not known: there is
 // no copy to ask.
 func (d *gateDoor) differences() (text string, known bool) {
-	if d.Checker.Check(engine.Presented{}).Reason == domain.ReasonStale {
+	s := d.State()
+	if !s.Open {
 		return "", false
 	}
-	c, open := d.config, d.opens()
-	personal := !open && d.personal()
+	c, open := d.config, s.Door.Open && !s.Door.Disabled
+	personal := s.Door.PersonalTokens && !s.Door.Disabled
 	add := func(is bool, what string) {
 		if !is {
 			return
@@ -118,18 +124,10 @@ func (d *gateDoor) differences() (text string, known bool) {
 	return text, true
 }
 
-// What the door of the registration is like follows from what it says to strangers.
-
-func (d *gateDoor) opens() bool { return d.Checker.Check(engine.Presented{}).Via == domain.ViaOpen }
-
-// personal reports whether personal tokens are let in: if so, one that nobody has is
-// looked for.
-func (d *gateDoor) personal() bool {
-	return d.Checker.Check(engine.Presented{Secret: d.never}).Reason != domain.ReasonDoor
-}
-
+// verifies reports whether a text is the verification token of the registration, and
+// opens the door. Only the door itself can say so.
 func (d *gateDoor) verifies(text string) bool {
-	return d.Checker.Check(engine.Presented{Secret: text}).Via == domain.ViaVerification
+	return d.Client.Check(engine.Presented{Secret: text}).Via == domain.ViaVerification
 }
 
 // administration answers for the gate itself.

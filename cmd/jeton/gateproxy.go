@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"log"
 	"net"
 	"net/http"
@@ -16,10 +18,13 @@ import (
 	"jeton/engine"
 )
 
+// gateAgain is how often requests that run are asked about.
+const gateAgain = time.Second
+
 // guarding lets requests through to the engine behind.
 func (g *Gate) guarding(door engine.Checker) http.Handler {
 	options := engine.Options{
-		Headers: true, TrustedProxies: g.Config.TrustedProxies,
+		Headers: true, TrustedProxies: g.Config.TrustedProxies, Again: gateAgain,
 		Open: func(r *http.Request) bool { return g.Config.opens(r) || preflight(r) },
 	}
 	guarded := engine.Middleware(door, options)(g.proxy())
@@ -76,7 +81,12 @@ func (g *Gate) proxy() http.Handler {
 		Transport:     gateTransport(),
 		ErrorLog:      log.New(g.Log.With().Str("part", "proxy").Logger(), "", 0),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if r.Context().Err() == nil { // the caller is still there
+			switch {
+			case errors.Is(context.Cause(r.Context()), engine.ErrEnded):
+				w.Header().Set("Retry-After", "1") // then they hear why
+				refuseRequest(w, http.StatusServiceUnavailable, "UNAVAILABLE", "The request was ended while it ran, because it would not come in any more. Send it again.")
+				return
+			case r.Context().Err() == nil: // the caller is still there
 				g.Log.Warn().Err(err).Msg("the engine behind does not answer")
 			}
 			refuseRequest(w, http.StatusBadGateway, "BAD_GATEWAY", "The engine does not answer.")

@@ -15,6 +15,7 @@ type revocation struct {
 	Holder         string   `json:"holder,omitempty"`
 	ServiceAccount string   `json:"service_account,omitempty"`
 	Kind           string   `json:"kind,omitempty"`
+	Engine         string   `json:"engine,omitempty"`
 	IssuedBefore   string   `json:"issued_before,omitempty"`
 	Reason         string   `json:"reason,omitempty"`
 }
@@ -48,7 +49,8 @@ that time. The tokens are revoked all the same.`,
   jeton token revoke ci-1 --wait=30s -o json
   jeton token revoke ci-1 ci-2 ci-3
   jeton token revoke --holder mia@acme.test --issued-before 2026-06-30T12:00:00Z --reason "laptop stolen"
-  jeton token revoke --kind administrative --issued-before now`,
+  jeton token revoke --kind administrative --issued-before now
+  jeton token revoke --engine staging --reason "staging is gone"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			wanted.IssuedBefore = parsePast(wanted.IssuedBefore)
 			if wanted.conditions() {
@@ -62,7 +64,7 @@ that time. The tokens are revoked all the same.`,
 			}
 			switch len(args) {
 			case 0:
-				return usage("which tokens are to be revoked is not said\n  next: name them, or give --holder, --service-account, --kind or --issued-before")
+				return usage("which tokens are to be revoked is not said\n  next: name them, or give --holder, --service-account, --kind, --engine or --issued-before")
 			case 1:
 				return r.onToken(cmd.Context(), args[0], func(ctx context.Context, c *client, path string) error {
 					return r.changeToken(ctx, c, "DELETE", withReason(path, wanted.Reason), nil)
@@ -74,6 +76,7 @@ that time. The tokens are revoked all the same.`,
 	cmd.Flags().StringVar(&wanted.Holder, "holder", "", "only personal tokens of this member, by number or e-mail, or of me")
 	cmd.Flags().StringVar(&wanted.ServiceAccount, "service-account", "", "only tokens of this service account, by name or number")
 	cmd.Flags().StringVar(&wanted.Kind, "kind", "", "only personal, administrative or service ones")
+	cmd.Flags().StringVar(&wanted.Engine, "engine", "", "only tokens that are limited to the engine of this name, and perhaps to others, or whose service account is")
 	cmd.Flags().StringVar(&wanted.IssuedBefore, "issued-before", "", "only tokens whose secret was made before 2026-06-30 (0:00 UTC), 2026-06-30T12:00:00Z, or now")
 	reasonFlag(cmd, &wanted.Reason)
 	waitFlag(cmd, &wait)
@@ -108,7 +111,7 @@ func parsePast(text string) string {
 
 // conditions reports whether there are any but names.
 func (w revocation) conditions() bool {
-	return w.Holder != "" || w.ServiceAccount != "" || w.Kind != "" || w.IssuedBefore != ""
+	return w.Holder != "" || w.ServiceAccount != "" || w.Kind != "" || w.Engine != "" || w.IssuedBefore != ""
 }
 
 func (r *remote) revokeMany(ctx context.Context, names []string, wanted revocation) error {
