@@ -163,6 +163,7 @@ worker_processes 1;
 events {}
 http {
 	access_log off;
+	proxy_buffering off; # or nginx writes large answers to files that its workers may not reach
 	client_body_temp_path `+dir+`/body;
 	proxy_temp_path `+dir+`/proxy;
 	fastcgi_temp_path `+dir+`/fastcgi;

@@ -48,7 +48,8 @@ come in any more, or has another role.
 
 --open-path names paths that need no token. Requests for them, and those by which browsers ask what they
 may (OPTIONS), are passed on without any token: what the engine says to strangers is its own matter. A
-Database Lab Engine admits to /instance/logs by a token of its own.
+Database Lab Engine admits to /instance/logs by a token of its own. Its command line asks /estimate, which
+engines of version 3 leave open, without any token: name that path too if it is needed.
 
 --decide has no engine behind: it answers proxies (nginx auth_request, Traefik, Caddy, Envoy) at
 /auth/forward and the token webhook of Kubernetes at POST /auth/tokenreview. It does not ask who asks:
