@@ -58,7 +58,7 @@ type Engine struct {
 	Warning              string          `json:"warning,omitempty" doc:"What everybody should know who looks at it."`
 	AccessTokenID        string          `json:"access_token_id" doc:"The id of the token that it shows to the platform." example:"0123456789abcdef"`
 	Position             domain.Position `json:"position,omitempty" doc:"Up to where of the log all of its connected processes have taken everything; absent: some have not said so yet, or none is connected."`
-	LastSeenAt           domain.Instant  `json:"last_seen_at,omitzero" format:"date-time" doc:"When one of its processes was last heard of; absent: none was lately."`
+	LastSeenAt           domain.Instant  `json:"last_seen_at,omitzero" format:"date-time" doc:"When it was last heard of: one of its processes, or, to the minute, whoever showed its access token; absent: it never was."`
 	Connections          []connection    `json:"connections" nullable:"false" doc:"Its processes, the oldest first. Those that have left are shown until a minute after they let nobody in any more."`
 	CreatedAt            domain.Instant  `json:"created_at,omitzero" format:"date-time" doc:"When it was registered."`
 	CreatedBy            *author         `json:"created_by,omitempty" doc:"Who registered it."`
@@ -364,6 +364,9 @@ func (s *Server) engineAs(row projections.EngineRow, last domain.Position) Engin
 	}
 	if body.Open {
 		body.Warning = "this engine lets everybody in"
+	}
+	if standing, known := s.Model.Standing(row.Organization, row.Token); known {
+		body.LastSeenAt = standing.Used // by what it asked without a stream, or before this node began
 	}
 	body.connected(s.Connections.Of(row.Organization, row.Number), last)
 	return body

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 const enginesOfAcme = "/api/v1/organizations/acme/engines"
@@ -271,5 +272,21 @@ func prodIsThere(w *world) {
 	w.Helper()
 	if w.names["prod"] == "" {
 		w.Fatal("there is no engine prod")
+	}
+}
+
+// TestEngineThatOnlyAsksIsSeen: also one that opens no stream.
+func TestEngineThatOnlyAsksIsSeen(t *testing.T) {
+	w := furnish(newWorld(t))
+	seen := func() string {
+		return text(w.send("ann", "GET "+enginesOfAcme+"/{prod}", "").object(t)["last_seen_at"])
+	}
+	if at := seen(); at != "" {
+		t.Errorf("it was seen at %s, and has asked nothing", at)
+	}
+	w.pass(5 * time.Minute)
+	does("prod", "POST /api/v1/engines/check", `{"token":"x"}`)(w)
+	if at := seen(); at != "2026-11-22T12:05:00Z" {
+		t.Errorf("it was seen at %q", at)
 	}
 }
