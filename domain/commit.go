@@ -39,6 +39,7 @@ type Meta struct {
 	Replaced bool
 	Request  string // request id, as the transport knows it
 	Address  string // where the request came from, as far as the transport can tell
+	Agent    string // what the program that sent it calls itself
 	// Key is a hash of an idempotency key and of who gave it: within a day the
 	// same key makes one commit. Zero: none was given.
 	Key CommandID
