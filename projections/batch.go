@@ -30,7 +30,7 @@ func (f *follower) commit(ctx context.Context, fresh []pending) (moved bool, err
 		if err != nil || !moved {
 			return err
 		}
-		return b.write(fresh)
+		return b.write(fresh, f.Vault)
 	})
 	return moved && err == nil, err
 }
@@ -40,18 +40,22 @@ func (b batch) move(from checkpoint, to eventstore.Head) (bool, error) {
 	return n == 1, err
 }
 
-func (b batch) write(fresh []pending) error {
+func (b batch) write(fresh []pending, vault *eventstore.Vault) error {
 	if err := b.keep(fresh); err != nil {
 		return err
 	}
+	audit, err := b.auditor(fresh, vault)
+	if err != nil {
+		return err
+	}
 	for _, p := range fresh {
-		for _, e := range p.commit.Events {
-			if err := b.event(p.commit.Meta, e); err != nil {
+		for i, e := range p.commit.Events {
+			if err := errors.Join(audit.note(p.commit.Meta, i, e), b.event(p.commit.Meta, e)); err != nil {
 				return fmt.Errorf("commit %d, %s: %w", p.Position, e.Kind(), err)
 			}
 		}
 	}
-	return nil
+	return audit.write()
 }
 
 // event writes what an event means. What each one writes stands in its noun's file.

@@ -24,6 +24,10 @@ var (
 // Views is the view that people ask: tables in SQLite or PostgreSQL. Run keeps
 // them up with the log. Several servers may have one log and one PostgreSQL.
 type Views struct {
+	// Vault has the keys by which addresses are found in the audit log. Nil: they are
+	// not. It is set before Run.
+	Vault *eventstore.Vault
+
 	write, read *sqlx.DB
 	following   progress
 	skips       skips

@@ -72,8 +72,8 @@ func caughtUp(w *world, v *Views) {
 // dump is all rows of all tables, as text that is the same for every database.
 func dump(t testing.TB, v *Views) (all []string) {
 	t.Helper()
-	for _, table := range []string{"checkpoint", "commits", "organizations", "accounts", "members", "service_accounts", "tokens", "engines", "projects", "records", "contents"} {
-		rows, err := v.write.QueryxContext(t.Context(), "SELECT * FROM "+table+" ORDER BY 1, 2")
+	for _, table := range []string{"checkpoint", "commits", "organizations", "accounts", "members", "service_accounts", "tokens", "engines", "projects", "records", "contents", "audit", "audit_words", "audit_past"} {
+		rows, err := v.write.QueryxContext(t.Context(), "SELECT * FROM "+table+" ORDER BY 1, 2, 3")
 		if err != nil {
 			t.Fatal(err)
 		}
