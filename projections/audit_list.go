@@ -321,36 +321,43 @@ func forked(all []demand, choices []string, choose func(*demand, string)) (more 
 
 const hasWord = `EXISTS (SELECT 1 FROM audit_words x WHERE x.organization = ? AND x.word = ? AND x.place = w.place)`
 
-// walk makes the way for a demand. A column that does not lead is written so that no
-// index of it fits: databases that know nothing of the rows yet would take any.
+// walk makes the way for a demand.
 func (f AuditFilter) walk(d demand, from, to Place) walk {
 	w := walk{conditions: conditions{args: []any{f.Organization}}, order: " DESC", worded: len(d.words) > 0}
 	if f.Oldest {
 		w.order = ""
 	}
-	w.bare = len(d.equal) == 0 && len(d.actions) == 0
 	for i, word := range d.words {
 		w.and(i == 0, "w.word = ?", word)
 		w.and(i > 0, hasWord, f.Organization, word)
 	}
+	rest := d.lead(&w)
+	if w.bare = len(rest.args) == 0; !w.bare {
+		w.and(true, "CASE WHEN TRUE"+rest.text+" THEN TRUE ELSE FALSE END", rest.args...)
+	}
+	w.and(true, w.column()+" >= ? AND "+w.column()+" < ?", from.column(), to.column())
+	return w
+}
+
+// lead lets the first column lead the walk, unless words do. The rest is looked at on the
+// way, all in one condition that fits no index and of which no database knows what it
+// leaves: if they thought that it is next to nothing they would leave the way, and sort.
+func (d demand) lead(w *walk) (rest conditions) {
 	led := w.worded
 	for _, e := range d.equal {
 		switch {
 		case e.column == "outcome" && !led && d.refused:
-			w.and(true, "a.outcome = 'refused'")
+			w.and(true, "a.outcome = 'refused'") // as the index has it
 			led = true
 		case e.column == "outcome" || led:
-			w.and(true, "a."+e.column+" || '' = ?", e.value)
+			rest.and(true, "a."+e.column+" = ?", e.value)
 		default:
 			w.and(true, "a."+e.column+" = ?", e.value)
 			led = true
 		}
 	}
-	if len(d.actions) > 0 {
-		w.and(true, "a.action || '' IN (?"+strings.Repeat(", ?", len(d.actions)-1)+")", anyOf(d.actions)...)
-	}
-	w.and(true, w.column()+" >= ? AND "+w.column()+" < ?", from.column(), to.column())
-	return w
+	rest.and(len(d.actions) > 0, "a.action IN (?"+strings.Repeat(", ?", max(0, len(d.actions)-1))+")", anyOf(d.actions)...)
+	return rest
 }
 
 func anyOf(texts []string) (all []any) {

@@ -333,7 +333,17 @@ func (p portrait) spread(from any) error {
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(text, (*map[string]any)(&p))
+	var fields map[string]json.RawMessage
+	err = json.Unmarshal(text, &fields)
+	p.add(fields)
+	return err
+}
+
+// add adds fields that are written already: no number is read, and none is changed.
+func (p portrait) add(fields map[string]json.RawMessage) {
+	for field, value := range fields {
+		p[field] = value
+	}
 }
 
 func (p portrait) nest(field string, from any) error {
@@ -360,7 +370,7 @@ func (a *auditor) record(org domain.OrganizationID, e domain.Event, number strin
 	switch e := e.(type) {
 	case domain.RecordAmended:
 		p, content := portrait{}, []domain.Content{}
-		inner := map[string]any{}
+		inner := map[string]json.RawMessage{}
 		err := a.one(recordWas, []any{org, e.Record}, document{&inner}, document{&content})
 		p["facts"], p["content"] = inner, content
 		p.cut(e)
@@ -389,8 +399,8 @@ func (a *auditor) record(org domain.OrganizationID, e domain.Event, number strin
 func (p portrait) cut(e domain.RecordAmended) {
 	var newer map[string]json.RawMessage
 	_ = json.Unmarshal(e.Facts, &newer) // what is no object is refused where it is written
-	inner := p["facts"].(map[string]any)
-	maps.DeleteFunc(inner, func(field string, _ any) bool { return newer[field] == nil })
+	inner := p["facts"].(map[string]json.RawMessage)
+	maps.DeleteFunc(inner, func(field string, _ json.RawMessage) bool { return newer[field] == nil })
 	parts := map[string]bool{}
 	for _, c := range e.Content {
 		parts[c.Part] = true
@@ -419,15 +429,15 @@ DELETE FROM audit_past WHERE organization = ? AND noun = ? AND name = ?`
 // document is what is in no other table: policies, roles and permissions, as the last
 // event about them has said.
 func (a *auditor) document(org domain.OrganizationID, noun, name string) (portrait, error) {
-	was := map[string]any{}
-	err := a.one(documentWas, []any{org, noun, name}, document{&was})
+	was, kept := portrait{}, map[string]json.RawMessage{}
+	err := a.one(documentWas, []any{org, noun, name}, document{&kept})
 	if errors.Is(err, sql.ErrNoRows) && noun == "policy" { // as every organization begins
-		was = map[string]any{}
-		err = portrait(was).spread(domain.PolicyChanged(domain.UsualPolicy()))
+		return was, was.spread(domain.UsualPolicy())
 	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
+	was.add(kept)
 	return was, err
 }
 
