@@ -2,7 +2,9 @@ package http
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -22,8 +24,8 @@ type labAudit struct {
 	Data      labAuditData    `json:"action_data"`
 }
 
-// labAuditData is what was done. Events say what is so from then on, not what was before;
-// of what is gone they say what it was.
+// labAuditData is what was done: what was so before, as far as the events have changed
+// it, and what is so from then on, as they say.
 type labAuditData struct {
 	Rows   int              `json:"processed_row_count"`
 	Before []map[string]any `json:"data_before"`
@@ -60,8 +62,13 @@ func (d *dialect) auditLog(ctx context.Context, c Caller, q labQuery) (iter.Seq2
 	if q.before != 0 {
 		before++
 	}
-	commits := labPaged(func() ([]projections.CommitRow, error) {
-		return d.Views.CommitsBefore(ctx, c.Organization, before, labPage)
+	var past map[projections.Place]json.RawMessage
+	commits := labPaged(func() (page []projections.CommitRow, err error) {
+		page, err = d.Views.CommitsBefore(ctx, c.Organization, before, labPage)
+		if err == nil && len(page) > 0 {
+			past, err = d.Views.AuditBefore(ctx, c.Organization, page[len(page)-1].Position, page[0].Position)
+		}
+		return page, err
 	},
 		func(row projections.CommitRow) { before = row.Position })
 	return func(yield func(labAudit, error) bool) {
@@ -73,7 +80,7 @@ func (d *dialect) auditLog(ctx context.Context, c Caller, q labQuery) (iter.Seq2
 			if (commit.Position+1)*auditRows <= q.above {
 				return
 			}
-			rows, err := d.auditOf(c, commit)
+			rows, err := d.auditOf(c, commit, past)
 			for _, row := range slices.Backward(rows) {
 				if !yield(row, nil) {
 					return
@@ -87,9 +94,9 @@ func (d *dialect) auditLog(ctx context.Context, c Caller, q labQuery) (iter.Seq2
 	}, nil
 }
 
-// auditOf is the rows of a commit.
-func (d *dialect) auditOf(c Caller, commit projections.CommitRow) (rows []labAudit, err error) {
-	for _, e := range commit.Events {
+// auditOf is the rows of a commit. past is what its events have changed, as it was.
+func (d *dialect) auditOf(c Caller, commit projections.CommitRow, past map[projections.Place]json.RawMessage) (rows []labAudit, err error) {
+	for item, e := range commit.Events {
 		facts, err := factsOf(e)
 		if err != nil {
 			return nil, err
@@ -104,18 +111,27 @@ func (d *dialect) auditOf(c Caller, commit projections.CommitRow) (rows []labAud
 				Actor: auditActor(commit), TableName: table, CreatedAt: commit.Time,
 			})
 		}
-		rows[i].Data.add(action, facts)
+		rows[i].Data.add(action, factsIn(past[projections.PlaceOf(commit.Position, item)]), facts)
 	}
 	return rows, nil
 }
 
-func (data *labAuditData) add(action string, facts map[string]any) {
+// add takes an event in. Of what is gone it says what it was, with the event's own words
+// for whom and why.
+func (data *labAuditData) add(action string, before, facts map[string]any) {
 	data.Rows++
-	if action == "delete" {
-		data.Before = append(data.Before, facts)
-	} else {
+	if action != "delete" {
 		data.After = append(data.After, facts)
+		if before != nil {
+			data.Before = append(data.Before, before)
+		}
+		return
 	}
+	if before == nil {
+		before = map[string]any{}
+	}
+	maps.Copy(before, facts)
+	data.Before = append(data.Before, before)
 }
 
 func (d *dialect) auditTable(c Caller, e domain.Event) string {

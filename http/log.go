@@ -119,10 +119,7 @@ func factsOf(e domain.Event) (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", e.Kind(), err)
 	}
-	facts := map[string]any{}
-	if err := json.Unmarshal(text, &facts); err != nil {
-		return nil, fmt.Errorf("event %s: %w", e.Kind(), err)
-	}
+	facts := factsIn(text)
 	delete(facts, "hash")
 	if door, is := facts["door"].(map[string]any); is {
 		delete(door, "verification")

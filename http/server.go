@@ -63,6 +63,7 @@ type Server struct {
 	meter   *metrics
 	burns   addresses
 	streams pace
+	tails   tails
 }
 
 // Handler is the server's table of routes as one handler.

@@ -447,3 +447,32 @@ func (v *Views) numbers(ctx context.Context, rows []AuditRow) (map[string]domain
 	}
 	return numbers, err
 }
+
+// TokenHashed is the token of an organization whose secret has a hash, or had it.
+func (m *Model) TokenHashed(org domain.OrganizationID, hash domain.Hash) (id domain.TokenID, known bool) {
+	_ = m.read(org, func(o *domain.Organization) error { id, known = o.TokenHashed(hash); return nil })
+	return id, known
+}
+
+// pastOf is what an event has changed, as it was.
+type pastOf struct {
+	place  Place
+	before json.RawMessage
+}
+
+func (r *pastOf) fields() []any { return []any{&r.place, document{&r.before}} }
+
+const pastBetween = `
+SELECT place, previous FROM audit
+WHERE organization = ? AND place BETWEEN ? AND ? AND previous <> ''`
+
+// AuditBefore is what the events of an organization's commits have changed, as it was, by
+// their places, from one position to another.
+func (v *Views) AuditBefore(ctx context.Context, org domain.OrganizationID, from, to domain.Position) (map[Place]json.RawMessage, error) {
+	found, err := list[pastOf](ctx, v, pastBetween, org, PlaceOf(from, 0).column(), PlaceOf(to, itemsAtMost-1).column())
+	before := make(map[Place]json.RawMessage, len(found))
+	for _, r := range found {
+		before[r.place] = r.before
+	}
+	return before, err
+}
