@@ -2,7 +2,7 @@ package projections
 
 // schemaVersion is the version of the view tables. Whoever changes what is
 // written into them raises it: the tables are then made again from the log.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // What follows is read by SQLite and PostgreSQL alike. Times are milliseconds
 // (domain.Instant), ids are text, and nothing is NULL: what is not there is 0 or ''.
@@ -30,7 +30,7 @@ CREATE INDEX IF NOT EXISTS commits_of_organization ON commits (organization, pos
 `
 
 // createViews makes the tables that a rebuild forgets.
-const createViews = `
+const createViews = createTrees + `
 DROP TABLE IF EXISTS organizations;
 CREATE TABLE organizations (
 	id      TEXT   NOT NULL PRIMARY KEY,
