@@ -9,9 +9,9 @@ type Epoch struct {
 	Time     Instant
 }
 
-// behind is how many commits up to a position the epoch does not cover, without its
+// Behind is how many commits up to a position the epoch does not cover, without its
 // own: an epoch is no reason for another one.
-func (e Epoch) behind(at Position) Position {
+func (e Epoch) Behind(at Position) Position {
 	if at <= e.Position {
 		return 0
 	}
@@ -41,7 +41,7 @@ func (c SealEpoch) Decide(d *Directory, m Meta) ([]Event, error) {
 		return nil, Refuse(ErrDenied, "only the service itself does this", "")
 	case len(d.SigningKeys) == 0:
 		return nil, Refuse(ErrState, "there is no signing key", "set one")
-	case c.Number != last.Number+1 || last.behind(c.Position) == 0:
+	case c.Number != last.Number+1 || last.Behind(c.Position) == 0:
 		return nil, nil
 	case last.Number > 0 && m.Time < last.Time+c.Every.Instant()*3/4: // nodes do not tick at once
 		return nil, nil

@@ -49,7 +49,7 @@ ORDER BY rank`
 )
 
 // readCrown is the tree over all trees as it is in the tables.
-func readCrown(ctx context.Context, db asked) (*crown, error) {
+func readCrown(ctx context.Context, db source) (*crown, error) {
 	c := &crown{ranks: map[string]int64{}}
 	err := db.QueryRowxContext(ctx, lastEpoch).Scan(&c.epoch, &c.at)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -96,7 +96,7 @@ ORDER BY MIN(position)`
 
 // raise makes the crown that of a position, and answers the heads that have changed.
 // frontiers are known ends of trees.
-func (c *crown) raise(ctx context.Context, db asked, to domain.Position, frontiers map[string]*eventstore.Frontier) ([]head, error) {
+func (c *crown) raise(ctx context.Context, db source, to domain.Position, frontiers map[string]*eventstore.Frontier) ([]head, error) {
 	names, err := grownBetween(ctx, db, c.at, to)
 	if err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func (c *crown) raise(ctx context.Context, db asked, to domain.Position, frontie
 	return changed, nil
 }
 
-func grownBetween(ctx context.Context, db asked, after, to domain.Position) (names []string, err error) {
+func grownBetween(ctx context.Context, db source, after, to domain.Position) (names []string, err error) {
 	rows, err := db.QueryxContext(ctx, db.Rebind(treesBetween), place(after), place(to))
 	if err != nil {
 		return nil, err
@@ -184,7 +184,7 @@ func (b batch) keepEpoch(m domain.Meta, s eventstore.Statement, text string, cha
 		return err
 	}
 	for _, h := range changed {
-		path := joined(b.trees.crown.tree.Path(int(h.rank)))
+		path := pathColumn(b.trees.crown.tree.Path(int(h.rank)))
 		if err := b.change(insertHead, h.tree, s.Number, h.size, h.root[:], h.rank, path); err != nil {
 			return err
 		}
@@ -197,8 +197,8 @@ func (b batch) keepEpoch(m domain.Meta, s eventstore.Statement, text string, cha
 	return b.plant(grown)
 }
 
-// joined is a path as one column, and parted is the way back.
-func joined(path tlog.RecordProof) []byte {
+// pathColumn is a path as one column, and pathOf is the way back.
+func pathColumn(path tlog.RecordProof) []byte {
 	column := make([]byte, 0, len(path)*tlog.HashSize)
 	for _, h := range path {
 		column = append(column, h[:]...)
@@ -206,7 +206,7 @@ func joined(path tlog.RecordProof) []byte {
 	return column
 }
 
-func parted(column []byte) tlog.RecordProof {
+func pathOf(column []byte) tlog.RecordProof {
 	path := tlog.RecordProof{}
 	for ; len(column) >= tlog.HashSize; column = column[tlog.HashSize:] {
 		path = append(path, tlog.Hash(column))

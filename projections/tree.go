@@ -143,8 +143,8 @@ func (b batch) plant(g growth) error {
 	return err
 }
 
-// asked is a database or a transaction.
-type asked interface {
+// source is a database or a transaction.
+type source interface {
 	sqlx.QueryerContext
 	Rebind(query string) string
 }
@@ -156,7 +156,7 @@ ORDER BY position DESC
 LIMIT 1`
 
 // size is how many leaves a tree had at a position.
-func size(ctx context.Context, db asked, tree string, at domain.Position) (n int64, err error) {
+func size(ctx context.Context, db source, tree string, at domain.Position) (n int64, err error) {
 	err = db.QueryRowxContext(ctx, db.Rebind(sizeAt), tree, place(at)).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
@@ -165,7 +165,7 @@ func size(ctx context.Context, db asked, tree string, at domain.Position) (n int
 }
 
 // frontier is the end of a tree at a position.
-func frontier(ctx context.Context, db asked, tree string, at domain.Position) (*eventstore.Frontier, error) {
+func frontier(ctx context.Context, db source, tree string, at domain.Position) (*eventstore.Frontier, error) {
 	n, err := size(ctx, db, tree, at)
 	if err != nil {
 		return nil, err
@@ -174,7 +174,7 @@ func frontier(ctx context.Context, db asked, tree string, at domain.Position) (*
 }
 
 // frontierOf is the end of a tree of n leaves.
-func frontierOf(ctx context.Context, db asked, tree string, n int64) (f *eventstore.Frontier, err error) {
+func frontierOf(ctx context.Context, db source, tree string, n int64) (f *eventstore.Frontier, err error) {
 	f = &eventstore.Frontier{Size: n}
 	var indexes []int64
 	for begin, level := int64(0), 62; level >= 0; level-- {
@@ -191,7 +191,7 @@ func frontierOf(ctx context.Context, db asked, tree string, n int64) (f *eventst
 // and kept.
 type hashes struct {
 	ctx   context.Context
-	db    asked
+	db    source
 	tree  string
 	tiles map[tile][]tlog.Hash
 }
@@ -202,7 +202,7 @@ type tile struct {
 	number int64
 }
 
-func hashesOf(ctx context.Context, db asked, tree string) *hashes {
+func hashesOf(ctx context.Context, db source, tree string) *hashes {
 	return &hashes{ctx, db, tree, map[tile][]tlog.Hash{}}
 }
 
@@ -264,7 +264,7 @@ func (h *hashes) read(t tile) (nodes []tlog.Hash, err error) {
 	return nodes, err
 }
 
-func readHashes(ctx context.Context, db asked, query string, args ...any) (all []tlog.Hash, err error) {
+func readHashes(ctx context.Context, db source, query string, args ...any) (all []tlog.Hash, err error) {
 	rows, err := db.QueryxContext(ctx, db.Rebind(query), args...)
 	if err != nil {
 		return nil, err
