@@ -144,19 +144,35 @@ func (f anchorFile) last(context.Context) (int64, error) {
 		if begin < 0 {
 			return 0, fmt.Errorf("%s is no file of epochs", f)
 		}
-		if s, err := eventstore.ParseNote(string(tail[begin:])); err == nil && wholeNote(string(tail[begin:]), s) {
-			return s.Number, nil
+		// A crash may have left a part of a note at the end.
+		number, length := firstNote(string(tail[begin:]))
+		if begin+length < len(tail) {
+			if err := file.Truncate(size - int64(len(tail)-begin-length)); err != nil {
+				return 0, err
+			}
 		}
-		if err := file.Truncate(size - int64(len(tail)) + int64(begin)); err != nil { // a crash left half of it
-			return 0, err
+		if length > 0 {
+			return number, nil
 		}
 	}
 }
 
-// wholeNote reports whether a note has all its signatures.
-func wholeNote(note string, s eventstore.Statement) bool {
-	_, signatures, _ := strings.Cut(note, "\n\n")
-	return strings.Count(signatures, "\n") == len(s.Keys)
+// firstNote is the number of the epoch with whose note a text begins, and the length
+// of the note; 0: it is not whole.
+func firstNote(text string) (number int64, length int) {
+	s, err := eventstore.ParseNote(text)
+	if err != nil {
+		return 0, 0
+	}
+	length = strings.Index(text, "\n\n") + 2
+	for range s.Keys {
+		line := strings.IndexByte(text[length:], '\n')
+		if line < 0 {
+			return 0, 0
+		}
+		length += line + 1
+	}
+	return s.Number, length
 }
 
 func (f anchorFile) keep(_ context.Context, note string) error {
