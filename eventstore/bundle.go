@@ -37,9 +37,9 @@ import (
 //	   A commit: its position in the log, its number in the organization's tree, from
 //	   1, its boundary ("directory" or the organization's id) and its bytes as they
 //	   are stored; see envelope for what is in them.
-//	{"epoch":{"note":…,"size":…,"root":…,"rank":…,"path":[…]}}
+//	{"epoch":{"note":…,"size":…,"turn":…,"root":…,"rank":…,"path":[…]}}
 //	   SignedHead, behind the commit that is the last in it: every epoch in which the
-//	   organization has changed, and the newest.
+//	   organization has changed (turn counts them), and the newest.
 //	{"end":{"commits":…,"epochs":…,"last":…,"digest":…}}
 //	   How many commits and epochs there are, the position of the last commit, and the
 //	   SHA-256 of all bytes before this line.
@@ -50,7 +50,8 @@ import (
 // that the tree of the leaves (see Leaf) has the root that each epoch says; that the
 // epoch's root over all trees has that root (rank and path: RFC 6962, 2.1.1); that the
 // history of each epoch is the root over the epochs before it, and its own leaf one of
-// them; that epochs rise in number, position and time, and no commit behind an epoch
+// them; that epochs rise in number, position and time, and their turns count (that of an
+// epoch in which nothing has changed is that of the one before); that no commit behind an epoch
 // stands before its position; that the signatures are good, and each key is endorsed
 // by the one before. What stands behind the last epoch is not signed yet. That nothing
 // was cut off at an epoch can't be seen in a bundle: an epoch that was kept elsewhere

@@ -84,6 +84,7 @@ type verifier struct {
 	sums    map[domain.Boundary]link
 	since   domain.Position // the first commit behind the last epoch
 	epoch   Statement       // the last
+	head    SignedHead      // in the last epoch
 	shown   Shown
 }
 
@@ -324,18 +325,31 @@ func (v *verifier) sealed(h SignedHead) error {
 		return v.breaks(v.shown.Last, s.Number, "it stands behind a commit that it does not cover")
 	case h.Size != v.tree.Size:
 		return v.breaks(v.shown.Last, s.Number, "it covers %d commits, and %d are here: commits are missing, or were added", h.Size, v.tree.Size)
+	case h.Turn != v.turn(h):
+		return v.breaks(v.shown.Last, s.Number, "it is turn %d of the tree where turn %d belongs: an epoch before it is missing", h.Turn, v.turn(h))
 	case h.Root != v.tree.Root():
 		return v.breaks(v.since, s.Number, "the commits at positions %d to %d are not those that were signed", v.since, v.shown.Last)
 	}
 	if err := v.remembers(s); err != nil {
 		return err
 	}
-	v.epoch, v.since = s, 0
+	v.epoch, v.head, v.since = s, h, 0
 	v.shown.Epochs++
 	v.shown.Unsigned = 0
 	v.shown.Epoch = &ShownEpoch{s.Number, s.Position, s.Time, h.Size}
 	v.shown.Key = v.header.Keys[s.Keys[len(s.Keys)-1]-1].Verifier
 	return nil
+}
+
+// turn is the turn of the next epoch. A part may begin with any.
+func (v *verifier) turn(h SignedHead) int64 {
+	switch {
+	case v.shown.Epochs == 0 && v.header.Before.Size > 0:
+		return h.Turn
+	case h.Size == v.head.Size:
+		return v.head.Turn
+	}
+	return v.head.Turn + 1
 }
 
 // remembers holds what an epoch says of those before it against what is here of them.

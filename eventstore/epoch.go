@@ -133,6 +133,7 @@ func (ring *keyring) open(text string) (s Statement, err error) {
 type SignedHead struct {
 	Note string           `json:"note" doc:"The epoch's statement with its signatures."`
 	Size int64            `json:"size" doc:"How many commits the tree had."`
+	Turn int64            `json:"turn" doc:"In how many epochs it had changed."`
 	Root tlog.Hash        `json:"root" doc:"Its root."`
 	Rank int64            `json:"rank" doc:"Which of all trees it is, from 0."`
 	Path tlog.RecordProof `json:"path" doc:"Proves that the epoch has this root."`
@@ -147,7 +148,7 @@ func (h SignedHead) check(ring *keyring, log string, org domain.OrganizationID) 
 	if s.Log != log {
 		return s, fmt.Errorf("it is an epoch of another log, %q", s.Log)
 	}
-	if h.Size < 0 || tlog.CheckRecord(h.Path, s.Trees, s.Root, h.Rank, HeadLeaf(org, h.Size, h.Root)) != nil {
+	if h.Size < 0 || tlog.CheckRecord(h.Path, s.Trees, s.Root, h.Rank, HeadLeaf(org, h.Size, h.Turn, h.Root)) != nil {
 		return s, errors.New("it does not have the root of this tree")
 	}
 	return s, nil

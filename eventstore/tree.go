@@ -31,10 +31,13 @@ func Leaf(at domain.Position, boundary domain.Boundary, data []byte) tlog.Hash {
 func (r Record) Leaf() tlog.Hash { return Leaf(r.Position, r.Boundary, r.Data) }
 
 // HeadLeaf is what stands for the tree of an organization in the tree over all trees:
-// the hash of a leaf of the record "<id>\n<size>\n<root>\n", with the root in base 64.
-func HeadLeaf(org domain.OrganizationID, size int64, root tlog.Hash) tlog.Hash {
+// the hash of a leaf of the record "<id>\n<size>\n<turn>\n<root>\n", with the root in base
+// 64. turn is in how many epochs the tree has changed by then: so none of them can be
+// kept back.
+func HeadLeaf(org domain.OrganizationID, size, turn int64, root tlog.Hash) tlog.Hash {
 	record := append([]byte(org.String()), '\n')
 	record = append(strconv.AppendInt(record, size, 10), '\n')
+	record = append(strconv.AppendInt(record, turn, 10), '\n')
 	return tlog.RecordHash(append(append(record, root.String()...), '\n'))
 }
 

@@ -38,6 +38,7 @@ type signedHead struct {
 	Position domain.Position `json:"position" doc:"Up to where it signs the log."`
 	Time     domain.Instant  `json:"time" format:"date-time" doc:"When it was signed."`
 	Size     int64           `json:"size" doc:"How many commits of the organization there were."`
+	Turn     int64           `json:"turn" doc:"In how many epochs it had changed."`
 	Root     string          `json:"root" doc:"The root of its tree, in base 64."`
 	Rank     int64           `json:"rank" doc:"Which of all trees it is, from 0."`
 	Path     []string        `json:"path" nullable:"false" doc:"Proves that the epoch has this root, in base 64."`
@@ -82,7 +83,7 @@ func describeHead(row projections.HeadRow) (signedHead, error) {
 	}
 	h := signedHead{
 		Epoch: row.Epoch, Position: statement.Position, Time: statement.Time,
-		Size: row.Size, Root: row.Root.String(), Rank: row.Rank, Path: make([]string, len(row.Path)), Note: row.Note,
+		Size: row.Size, Turn: row.Turn, Root: row.Root.String(), Rank: row.Rank, Path: make([]string, len(row.Path)), Note: row.Note,
 	}
 	for i, node := range row.Path {
 		h.Path[i] = node.String()

@@ -15,15 +15,19 @@ import (
 // crown is the tree over all trees, as the last epoch has it.
 type crown struct {
 	tree  eventstore.Crown
-	ranks map[string]int64
-	epoch int64           // the last
-	at    domain.Position // up to where it goes
+	heads map[string]standing // of each tree
+	epoch int64               // the last
+	at    domain.Position     // up to where it goes
 }
+
+// standing is which of all trees one is, and in how many epochs it has changed.
+type standing struct{ rank, turn int64 }
 
 // head is a tree as an epoch has it.
 type head struct {
 	tree string
 	size int64
+	turn int64 // in how many epochs it has changed
 	root tlog.Hash
 	rank int64
 }
@@ -35,7 +39,7 @@ func (h head) leaf() (tlog.Hash, error) {
 			return tlog.Hash{}, err
 		}
 	}
-	return eventstore.HeadLeaf(org, h.size, h.root), nil
+	return eventstore.HeadLeaf(org, h.size, h.turn, h.root), nil
 }
 
 const (
@@ -44,13 +48,13 @@ SELECT number, position FROM epochs
 ORDER BY number DESC
 LIMIT 1`
 	selectCrown = `
-SELECT organization, rank, size, root FROM crown
+SELECT organization, rank, size, turn, root FROM crown
 ORDER BY rank`
 )
 
 // readCrown is the tree over all trees as it is in the tables.
 func readCrown(ctx context.Context, db source) (*crown, error) {
-	c := &crown{ranks: map[string]int64{}}
+	c := &crown{heads: map[string]standing{}}
 	err := db.QueryRowxContext(ctx, lastEpoch).Scan(&c.epoch, &c.at)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
@@ -63,7 +67,7 @@ func readCrown(ctx context.Context, db source) (*crown, error) {
 	for rows.Next() {
 		var h head
 		var root domain.Hash
-		if err := rows.Scan(&h.tree, &h.rank, &h.size, hash{&root}); err != nil {
+		if err := rows.Scan(&h.tree, &h.rank, &h.size, &h.turn, hash{&root}); err != nil {
 			return nil, err
 		}
 		h.root = tlog.Hash(root)
@@ -82,7 +86,7 @@ func (c *crown) set(h head) error {
 	if err != nil {
 		return err
 	}
-	c.ranks[h.tree] = h.rank
+	c.heads[h.tree] = standing{h.rank, h.turn}
 	c.tree.Set(int(h.rank), leaf)
 	return nil
 }
@@ -112,8 +116,8 @@ func (c *crown) raise(ctx context.Context, db source, to domain.Position, fronti
 		} else if h.root, err = tlog.TreeHash(h.size, hashesOf(ctx, db, name)); err != nil {
 			return nil, err
 		}
-		rank, known := c.ranks[name]
-		if h.rank = rank; !known {
+		before, known := c.heads[name]
+		if h.rank, h.turn = before.rank, before.turn+1; !known {
 			h.rank = int64(c.tree.Size())
 		}
 		if err := c.set(h); err != nil {
@@ -172,10 +176,10 @@ const (
 	insertEpoch = `
 INSERT INTO epochs (number, position, trees, root, note) VALUES (?, ?, ?, ?, ?)`
 	insertHead = `
-INSERT INTO heads (organization, epoch, size, root, rank, path) VALUES (?, ?, ?, ?, ?, ?)`
+INSERT INTO heads (organization, epoch, size, turn, root, rank, path) VALUES (?, ?, ?, ?, ?, ?, ?)`
 	upsertCrown = `
-INSERT INTO crown (organization, rank, size, root) VALUES (?, ?, ?, ?)
-ON CONFLICT (organization) DO UPDATE SET size = EXCLUDED.size, root = EXCLUDED.root`
+INSERT INTO crown (organization, rank, size, turn, root) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (organization) DO UPDATE SET size = EXCLUDED.size, turn = EXCLUDED.turn, root = EXCLUDED.root`
 )
 
 func (b batch) keepEpoch(m domain.Meta, s eventstore.Statement, text string, changed []head) error {
@@ -185,10 +189,10 @@ func (b batch) keepEpoch(m domain.Meta, s eventstore.Statement, text string, cha
 	}
 	for _, h := range changed {
 		path := pathColumn(b.trees.crown.tree.Path(int(h.rank)))
-		if err := b.change(insertHead, h.tree, s.Number, h.size, h.root[:], h.rank, path); err != nil {
+		if err := b.change(insertHead, h.tree, s.Number, h.size, h.turn, h.root[:], h.rank, path); err != nil {
 			return err
 		}
-		if err := b.change(upsertCrown, h.tree, h.rank, h.size, h.root[:]); err != nil {
+		if err := b.change(upsertCrown, h.tree, h.rank, h.size, h.turn, h.root[:]); err != nil {
 			return err
 		}
 	}

