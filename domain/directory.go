@@ -18,6 +18,9 @@ type Directory struct {
 
 	// Operators are known by the organization they operate from; see AuthorizeOperator.
 	Operators map[AccountID]OrganizationID
+
+	Epoch       Epoch        // the last
+	SigningKeys []SigningKey // the oldest first; the last signs
 }
 
 // Entry is an organization as the directory lists it.
@@ -48,6 +51,7 @@ type Found struct {
 	Account      AccountID
 	Email        string
 	First        FirstToken
+	Verifier     string // of the first signing key; empty: it is set later
 }
 
 // Decide founds an empty platform, once.
@@ -62,6 +66,9 @@ func (c Found) Decide(d *Directory, m Meta) ([]Event, error) {
 		return nil, err
 	}
 	before := []Event{AccountRegistered{c.Account, c.Email}, OperatorNamed{c.Account, c.Organization}}
+	if c.Verifier != "" {
+		before = append(before, SigningKeySet{Number: 1, Verifier: c.Verifier})
+	}
 	return d.create(before, c.Organization, c.Alias, c.Name, c.Account, c.First, m)
 }
 

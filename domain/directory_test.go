@@ -17,7 +17,7 @@ var (
 )
 
 func TestFound(t *testing.T) {
-	found := Found{beta, "beta", "Beta", zoe, "zoe@example.org", first}
+	found := Found{beta, "beta", "Beta", zoe, "zoe@example.org", first, ""}
 	with := func(change func(*Found)) Found { c := found; change(&c); return c }
 	run(t, emptyPlatform, directoryScenarios{
 		"found": {

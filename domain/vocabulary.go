@@ -63,6 +63,8 @@ var vocabulary = map[string]func(func(into any) error) (Event, error){
 	"approval.given":            read[ApprovalGiven],
 	"approval.refused":          read[ApprovalRefused],
 	"approval.lapsed":           read[ApprovalLapsed],
+	"epoch.sealed":              read[EpochSealed],
+	"signing_key.set":           read[SigningKeySet],
 }
 
 // ReadEvent reads the JSON of a stored event.

@@ -102,6 +102,8 @@ var samples = map[string]Event{
 	"approval.given":     ApprovalGiven{robot, "for the pipeline"},
 	"approval.refused":   ApprovalRefused{robot, "too much"},
 	"approval.lapsed":    ApprovalLapsed{robot},
+	"epoch.sealed":       EpochSealed{7, 41, hashOf("root"), 3, "jeton epoch\nepoch 7\n\n— log 1\n"},
+	"signing_key.set":    SigningKeySet{2, "log+1+key", "jeton signing key\n\n— log 1\n"},
 }
 
 func TestGoldenEvents(t *testing.T) {
@@ -172,6 +174,7 @@ func TestEventsLeaveOutWhatIsEmpty(t *testing.T) {
 		{`{` + token + `,"grant":{"access":"read-only"}}`, TokenBound{robot, Terms{Grant: Grant{Access: ReadOnly}}}},
 		{`{"count":0}`, TokensRevoked{}},
 		{`{}`, OrganizationDeleted{}},
+		{`{"number":1,"verifier":"log+1+key"}`, SigningKeySet{Number: 1, Verifier: "log+1+key"}},
 		{`{}`, EngineListed{}},
 		{`{"door":{}}`, EngineDoorSet{}},
 		{`{"engine":7}`, EngineDeleted{Engine: 7}},

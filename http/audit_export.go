@@ -55,9 +55,12 @@ func (s *Server) auditExport(w http.ResponseWriter, r *http.Request, c Caller) e
 	if name == "" {
 		name = "jsonl"
 	}
+	if name == "bundle" && len(query["format"]) == 1 {
+		return s.auditBundle(w, r, c)
+	}
 	format, known := auditFormats[name]
 	if !known || len(query["format"]) > 1 {
-		return inQuery(domain.Invalid("format", "is none in which the log can be exported", "write jsonl, csv or cloudevents"))
+		return inQuery(domain.Invalid("format", "is none in which the log can be exported", "write jsonl, csv, cloudevents or bundle"))
 	}
 	q, err := readAuditQuery(query, "format")
 	if err != nil {
@@ -243,10 +246,10 @@ func csvFacts(facts map[string]any) (string, error) {
 	return string(text), err
 }
 
-const exportDescription = "The entries, the oldest first: JSON lines, CSV, or CloudEvents as JSON lines. The trailer Jeton-Exported says how many; without it the export was cut off."
+const exportDescription = "The entries, the oldest first: JSON lines, CSV, CloudEvents as JSON lines, or a bundle. The trailer Jeton-Exported says how many; without it the export was cut off. A bundle has an end of its own."
 
 func exportParameters() []*huma.Param {
-	return []*huma.Param{{Name: "format", In: "query", Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"jsonl", "csv", "cloudevents"}, Default: "jsonl"}, Description: "How to write them."}}
+	return []*huma.Param{{Name: "format", In: "query", Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"jsonl", "csv", "cloudevents", "bundle"}, Default: "jsonl"}, Description: "How to write them. bundle: the commits themselves with their proofs, for jeton audit verify; of all filters it takes from, as the position to begin with."}}
 }
 
 // auditParameters describes the path and the fields of an AuditQuery.

@@ -39,6 +39,7 @@ var bodies = map[string]string{
 	"POST /api/v1/organizations/{org}/engines/{id}/replace-token":       `{"networks":["192.0.2.0/24"],"expires_in":"30d"}`,
 	"POST /api/v1/engines/check":                                        `{"token":"{mia.secret}","permission":"clones.create","resource":"clone:1","forwarded_email":"eve@acme.test","ip":"192.0.2.1","user_agent":"psql"}`,
 	"POST /api/v1/engines/report":                                       `{"instance":"a1","position":1,"uses":[{"token":"{mia.token}","count":3,"last":"2026-11-22T12:00:00Z","address":"192.0.2.1","agent":"psql","permissions":["clones.create"]}]}`,
+	"POST /api/v1/signing-keys":                                         `{"replaces":1}`,
 	"POST /api/v1/burn":                                                 `{"token":"{droid.secret}"}`,
 	"POST /api/v1/secret-scanning":                                      `[]`,
 
@@ -83,6 +84,7 @@ func furnish(w *world) *world {
 	does("ann", "PATCH /api/v1/organizations/acme/policy", `{"approval":{"grants":["schema-only"]}}`)(w)
 	made := w.made("bob", "POST /api/v1/organizations/acme/tokens", `{"name":"pending","kind":"personal","grant":{"access":"role","role":"schema-only"}}`)
 	w.names["pending.token"], w.names["pending.secret"] = made["id"].(string), made["secret"].(string)
+	w.seal()
 	return w
 }
 
@@ -118,6 +120,9 @@ func (r route) request(org, member, token string) (send, body string) {
 	if strings.HasSuffix(r.pattern, "/content/{name}") {
 		return strings.NewReplacer("{org}", org, "{id}", id, "{name}", "data").Replace(r.pattern), ""
 	}
+	if strings.HasSuffix(r.pattern, "/audit/proof") {
+		return strings.Replace(r.pattern, "{org}", org, 1) + "?position=1", ""
+	}
 	if strings.HasSuffix(r.pattern, "/stream") {
 		return r.pattern + "?instance=a1", ""
 	}
@@ -131,7 +136,7 @@ func (r route) names() bool {
 
 // ours are the routes that we speak as we like.
 func ours(w *world) []route {
-	return slices.Concat(w.server.apiRoutes(), w.server.engineRoutes(), w.server.auditRoutes(), w.server.recordRoutes())
+	return slices.Concat(w.server.apiRoutes(), w.server.engineRoutes(), w.server.auditRoutes(), w.server.proofRoutes(), w.server.recordRoutes())
 }
 
 // guarded are the routes of the table that need a credential.

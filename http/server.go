@@ -56,6 +56,9 @@ type Server struct {
 	Objects    eventstore.Objects
 	MaxContent int64
 
+	// Sealer signs the log; nil: it is not signed.
+	Sealer *projections.Sealer
+
 	// Origins are those of browsers whose pages may speak the dialect of Database Lab.
 	// Empty: none may.
 	Origins []string

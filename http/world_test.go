@@ -50,6 +50,7 @@ type world struct {
 	storeID string
 	model   *projections.Model
 	views   *projections.Views
+	vault   *eventstore.Vault // made when it is needed
 	server  *Server
 	handler http.Handler
 	logs    *logs
@@ -172,6 +173,7 @@ func (w *world) startModel() {
 		Objects: new(eventstore.MemoryObjects), MaxContent: 1 << 20,
 		Connections: projections.NewConnections(eventstore.NewMemoryPresence(1)[0], "test", w.now),
 	}
+	w.server.Sealer = w.sealer()
 	w.handler = w.server.Handler()
 }
 

@@ -17,13 +17,14 @@ type batch struct {
 	ctx        context.Context
 	tx         *sqlx.Tx
 	statements map[string]*sqlx.Stmt // of this transaction; nil: run once so far
+	trees      *trees
 }
 
 // commit writes commits that follow the checkpoint, with the checkpoint, or
 // nothing. It has not moved if the checkpoint is not where it was seen.
 func (f *follower) commit(ctx context.Context, fresh []pending) (moved bool, err error) {
 	err = f.within(ctx, func(tx *sqlx.Tx) error {
-		b := batch{ctx, tx, map[string]*sqlx.Stmt{}}
+		b := batch{ctx, tx, map[string]*sqlx.Stmt{}, f.trees}
 		// First, because it locks: another server waits here and then finds that
 		// the checkpoint has moved.
 		moved, err = b.move(f.at, fresh[len(fresh)-1].Head())
@@ -32,6 +33,9 @@ func (f *follower) commit(ctx context.Context, fresh []pending) (moved bool, err
 		}
 		return b.write(fresh, f.Vault)
 	})
+	if !moved || err != nil {
+		f.trees = newTrees() // they may have grown by what was not written
+	}
 	return moved && err == nil, err
 }
 
@@ -42,6 +46,9 @@ func (b batch) move(from checkpoint, to eventstore.Head) (bool, error) {
 
 func (b batch) write(fresh []pending, vault *eventstore.Vault) error {
 	if err := b.keep(fresh); err != nil {
+		return err
+	}
+	if err := b.grow(fresh); err != nil {
 		return err
 	}
 	audit, err := b.auditor(fresh, vault)
@@ -115,7 +122,9 @@ func (b batch) event(m domain.Meta, e domain.Event) error {
 		return b.recordAmended(m, e)
 	case domain.RecordsRemoved:
 		return b.recordsRemoved(m, e)
-	case domain.OperatorNamed, domain.OperatorDismissed, domain.PolicyChanged,
+	case domain.EpochSealed:
+		return b.epochSealed(m, e)
+	case domain.OperatorNamed, domain.OperatorDismissed, domain.SigningKeySet, domain.PolicyChanged,
 		domain.PermissionDefined, domain.PermissionRetired, domain.RoleCreated, domain.RoleChanged, domain.RoleDeleted,
 		domain.TokenExpiring:
 		return nil // the model has them

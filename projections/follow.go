@@ -32,6 +32,7 @@ type follower struct {
 	storeID string
 	until   domain.Position
 	at      checkpoint // as it was last seen
+	trees   *trees     // as they are there
 }
 
 // pending is a commit that is read and not yet written.

@@ -30,7 +30,7 @@ CREATE INDEX IF NOT EXISTS commits_of_organization ON commits (organization, pos
 `
 
 // createViews makes the tables that a rebuild forgets.
-const createViews = `
+const createViews = createTrees + `
 DROP TABLE IF EXISTS organizations;
 CREATE TABLE organizations (
 	id      TEXT   NOT NULL PRIMARY KEY,

@@ -192,7 +192,7 @@ ON CONFLICT (one) DO UPDATE SET sequence = excluded.sequence`
 // writeUsage writes a report, unless it is in, and how far the tables are.
 func (v *Views) writeUsage(ctx context.Context, seq uint64, r report, uses []tokenUse) error {
 	return v.within(ctx, func(tx *sqlx.Tx) error {
-		b := batch{ctx, tx, map[string]*sqlx.Stmt{}}
+		b := batch{ctx, tx, map[string]*sqlx.Stmt{}, nil}
 		// First, because it locks: what is read from here on nobody else changes.
 		if _, err := b.exec(moveUsage, domain.Position(seq)); err != nil || len(uses) == 0 {
 			return err

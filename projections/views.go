@@ -80,7 +80,7 @@ func (v *Views) Remembered(ctx context.Context) (eventstore.Head, string, error)
 func (v *Views) Run(ctx context.Context, store eventstore.Store, storeID string) error {
 	at, _ := v.Position()
 	v.following.resume(at)
-	f := follower{Views: v, store: store, storeID: storeID, until: forever}
+	f := follower{Views: v, store: store, storeID: storeID, until: forever, trees: newTrees()}
 	err := f.run(ctx)
 	v.following.fail(fmt.Errorf("%w: %w", ErrBehind, cmp.Or(ctx.Err(), err)))
 	if ctx.Err() != nil {
@@ -94,7 +94,7 @@ func (v *Views) Run(ctx context.Context, store eventstore.Store, storeID string)
 // differ the answer is eventstore.Damage. What is interrupted goes on with Run.
 // Until it is done, lists show an earlier time.
 func (v *Views) Rebuild(ctx context.Context, store eventstore.Store, storeID string) error {
-	f := follower{Views: v, store: store, storeID: storeID}
+	f := follower{Views: v, store: store, storeID: storeID, trees: newTrees()}
 	if err := f.load(ctx); err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type world struct {
 
 	programs []domain.AccountID // the service accounts that there are or were
 	sent     sent
+	vault    *eventstore.Vault // where a test seals epochs
 }
 
 // somebody is somebody who can act.

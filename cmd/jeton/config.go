@@ -42,6 +42,9 @@ type Config struct {
 	MaxContent      int64
 	ObjectsLimit    int64
 	DiskReserve     int64
+	AnchorFile      string
+	AnchorURL       string
+	AnchorInterval  time.Duration
 	LogLevel        zerolog.Level
 	LogFormat       string
 }
@@ -116,6 +119,12 @@ func (c *Config) settings() []setting {
 			"how much all such files may take together, when their store is made; 0: as much as the disk has. What is there already is changed with the tools of NATS"},
 		{"disk-reserve", size(&c.DiskReserve), false, running,
 			"not ready when the data directory's disk has less free, e.g. 512MiB or 2GiB; 0: never"},
+		{"anchor-file", text(&c.AnchorFile, "FILE"), false, running,
+			"append each signed epoch of the log to this file, best on a disk that can only be appended to; empty: to none"},
+		{"anchor-url", text(&c.AnchorURL, "URL"), true, running,
+			"send each signed epoch of the log to this address, as the body of a POST; empty: to none. Put passwords into JETON_ANCHOR_URL or JETON_ANCHOR_URL_FILE, not into an argument"},
+		{"anchor-interval", duration(&c.AnchorInterval), false, running,
+			"how often the newest epoch goes there, e.g. 1h; 0: every epoch does"},
 		{"start-timeout", duration(&c.StartTimeout), false, all,
 			"how long to wait at start for NATS servers and a database that are elsewhere, e.g. 30s or 2m"},
 		{"shutdown-grace", duration(&c.ShutdownGrace), false, running,

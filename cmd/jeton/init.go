@@ -35,7 +35,7 @@ type foundedUser struct {
 }
 
 // found makes the first organization, its administrator and their first token.
-func found(ctx context.Context, m *projections.Model, c Config) (founded, error) {
+func found(ctx context.Context, m *projections.Model, c Config, verifier string) (founded, error) {
 	account, organization, token := domain.AccountID{ID: domain.RandomID()}, domain.OrganizationID{ID: domain.RandomID()}, domain.TokenID{ID: domain.RandomID()}
 	secret, err := domain.NewSecret(domain.Personal, token, random)
 	if err != nil {
@@ -46,7 +46,7 @@ func found(ctx context.Context, m *projections.Model, c Config) (founded, error)
 		domain.Found{
 			Organization: organization, Alias: c.Organization, Name: c.Name,
 			Account: account, Email: c.Email,
-			First: domain.FirstToken{Token: token, Hash: secret.Hash()},
+			First: domain.FirstToken{Token: token, Hash: secret.Hash()}, Verifier: verifier,
 		})
 	if err != nil {
 		return founded{}, err
@@ -109,7 +109,7 @@ func (p *Program) init(ctx context.Context, c Config, output string) error {
 // made: a token that nobody has seen is of no use.
 func (p *Program) initIn(ctx context.Context, s *Stores, output string) error {
 	return s.with(ctx, func(ctx context.Context, model *projections.Model) error {
-		made, err := found(ctx, model, s.Config)
+		made, err := found(ctx, model, s.Config, "")
 		if err != nil {
 			return refused(err)
 		}

@@ -104,6 +104,9 @@ type Main struct {
 	Stores
 	Stdout io.Writer // where a new platform's first token is printed
 	Now    func() time.Time
+	Vault  *eventstore.Vault // keeps the keys that sign the log; nil: it is not signed
+	// SealEvery is how often the log is signed; 0: sealInterval.
+	SealEvery time.Duration
 
 	// Set by Open.
 	URL     string
@@ -115,6 +118,8 @@ type Main struct {
 	usage    eventstore.Usage
 	objects  *eventstore.JetStreamObjects
 	engines  *projections.Connections
+	sealer   *projections.Sealer
+	anchors  []*anchor
 	server   *http.Server
 	stopping context.CancelFunc // ends requests that wait for something to happen
 	stop     context.CancelFunc // ends what follows the log
@@ -145,6 +150,7 @@ func (m *Main) open(ctx context.Context) error {
 	}
 	m.engines = projections.NewConnections(eventstore.OpenPresence(m.Store), m.node(), m.Now)
 	ended := m.follow()
+	m.sealer = m.newSealer()
 	m.answer()
 	if err := m.load(ctx); err != nil {
 		return err
@@ -225,13 +231,14 @@ func (m *Main) follow() (ended <-chan error) {
 func (m *Main) answer() {
 	registry := prometheus.NewRegistry()
 	m.register(registry)
+	m.anchors = m.newAnchors(registry)
 	stopping, stop := context.WithCancel(context.Background())
 	m.stopping = stop
 	door := &api.Server{
 		Model: m.Model, Views: m.Views, Log: m.Log, Version: m.Version,
 		Metrics: registry, Now: m.Now, Ready: m.ready, TrustedProxies: m.Config.TrustedProxies, Stopping: stopping,
 		ScanningKeys: m.scanners, NoFirstTokens: !m.Config.FirstTokens,
-		Objects: m.objects, MaxContent: m.Config.MaxContent, Connections: m.engines, LogID: m.Store.StoreID(), Origins: m.Config.Origins,
+		Objects: m.objects, MaxContent: m.Config.MaxContent, Connections: m.engines, LogID: m.Store.StoreID(), Origins: m.Config.Origins, Sealer: m.sealer,
 	}
 	m.server = api.NewHTTPServer(door.Handler())
 	m.server.ErrorLog = log.New(m.Log.With().Str("part", "http").Logger(), "", 0)
@@ -258,7 +265,11 @@ func (m *Main) found(ctx context.Context) error {
 	if m.Model.Founded() {
 		return nil
 	}
-	made, err := found(ctx, m.Model, m.Config)
+	verifier, err := m.firstVerifier(ctx)
+	if err != nil {
+		return err
+	}
+	made, err := found(ctx, m.Model, m.Config, verifier)
 	if errors.Is(err, domain.ErrExists) {
 		return nil
 	}
@@ -280,6 +291,7 @@ func (m *Main) watch(ended <-chan error) {
 	m.running.Go(func() { m.stopped("the views of usage", m.Views.FollowUsage(ctx, m.usage, m.Model.Used)) })
 	m.running.Go(func() { m.stopped("what nodes tell of engines", m.engines.Run(ctx)) })
 	m.running.Go(func() { m.sweep(ctx) })
+	m.seal(ctx)
 	m.running.Go(func() { m.stopped("the views", m.Views.Run(ctx, m.Store, m.Store.StoreID())) })
 }
 
