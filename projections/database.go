@@ -55,7 +55,8 @@ func connectSQLite(path string) (*Views, error) {
 		return nil, err
 	}
 	pragmas := []string{"busy_timeout(1000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(OFF)"}
-	write, err := openSQLite(path, url.Values{"_pragma": pragmas, "_txlock": {"immediate"}})
+	// The audit log is written all over its indexes: what it needs of them stays in memory.
+	write, err := openSQLite(path, url.Values{"_pragma": append(slices.Clone(pragmas), "cache_size(-65536)"), "_txlock": {"immediate"}})
 	if err != nil {
 		return nil, err
 	}

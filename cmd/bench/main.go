@@ -22,6 +22,8 @@ type bench struct {
 	Connections   int
 	Rounds        int
 	Seconds       float64
+	Rows          int    // of the audit log
+	Views         string // URL of the database for the audit log; empty: SQLite
 }
 
 func main() {
@@ -33,6 +35,8 @@ func main() {
 	flag.IntVar(&b.Connections, "connections", 64, "connections of the load generator")
 	flag.IntVar(&b.Rounds, "rounds", 7, "rounds of each measurement; medians are reported")
 	flag.Float64Var(&b.Seconds, "seconds", 3, "length of a round of requests")
+	flag.IntVar(&b.Rows, "rows", 10_000_000, "how many rows of the audit log to load (-phase audit)")
+	flag.StringVar(&b.Views, "views", "", "URL of an empty PostgreSQL for -phase audit; empty: SQLite in a temporary directory")
 	phase := flag.String("phase", "", "run one phase in this process (for the program itself)")
 	flag.Parse()
 	if err := b.run(context.Background(), *phase); err != nil {
@@ -57,6 +61,8 @@ func (b bench) run(ctx context.Context, phase string) error {
 			return err
 		}
 		return report(rows...)
+	case "audit":
+		return b.audit(ctx)
 	case "door":
 		return b.door(ctx)
 	case "receipts":
