@@ -24,7 +24,8 @@ const (
 
 // keysConfig lets single messages be deleted, which the log forbids. A subject may have
 // several messages, of which the last counts: what makes room by itself is only marked
-// as deleted by the server and stays on disk, and a key has to be overwritten.
+// as deleted by the server and stays on disk, and a key has to be overwritten. A last
+// message that is empty says that the key was deleted.
 func keysConfig(replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:              keysName,
@@ -112,7 +113,7 @@ func (k *JetStreamKeys) Replace(ctx context.Context, name string, was, wrapped [
 		return ErrConflict
 	case err != nil:
 		return err
-	case !bytes.Equal(kept.Data, was):
+	case len(kept.Data) == 0 || !bytes.Equal(kept.Data, was):
 		return ErrConflict
 	}
 	if err := k.store(ctx, name, wrapped, kept.Sequence); err != nil {
@@ -147,7 +148,8 @@ func (k *JetStreamKeys) store(ctx context.Context, name string, wrapped []byte, 
 }
 
 // settled looks up what became of a message whose answer does not tell: a wrapped key
-// is never made twice, so the same bytes are this one.
+// is never made twice, so the same bytes are this one, and one deletion is as good as
+// another.
 func (k *JetStreamKeys) settled(ctx context.Context, name string, wrapped []byte, after uint64) (bool, error) {
 	kept, err := k.last(ctx, name)
 	switch {
@@ -161,20 +163,51 @@ func (k *JetStreamKeys) settled(ctx context.Context, name string, wrapped []byte
 	return kept.Sequence != after, ErrConflict
 }
 
-// Delete implements Keys: all that the subject has, also what a Replace that broke
-// off has left.
+// Delete implements Keys. First it is said, so that nobody makes the key again, and then
+// all that was before is overwritten. All does what a Delete that broke off has left.
 func (k *JetStreamKeys) Delete(ctx context.Context, name string) error {
 	if err := checkKeyName(name); err != nil {
 		return err
 	}
-	return k.overwrite(ctx, name, 0)
+	for range deleteTries {
+		end, err := k.end(ctx, name)
+		if err == nil {
+			return k.overwrite(ctx, name, end-1)
+		}
+		if !errors.Is(err, ErrConflict) {
+			return fmt.Errorf("delete the key %s: %w", name, err)
+		}
+	}
+	return fmt.Errorf("delete the key %s: %w", name, ErrConflict)
 }
 
-// overwrite deletes the messages of a name up to a sequence; 0: all of them.
+// deleteTries is how often a key may be put or replaced while it is deleted.
+const deleteTries = 5
+
+// end is the sequence of the empty message that ends a name, which is made if there is
+// none.
+func (k *JetStreamKeys) end(ctx context.Context, name string) (uint64, error) {
+	for after := uint64(0); ; {
+		last, err := k.last(ctx, name)
+		switch {
+		case err == nil && len(last.Data) == 0:
+			return last.Sequence, nil
+		case err == nil:
+			after = last.Sequence
+		case !errors.Is(err, ErrNoKey):
+			return 0, err
+		}
+		if err := k.store(ctx, name, nil, after); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// overwrite deletes the messages of a name up to a sequence.
 func (k *JetStreamKeys) overwrite(ctx context.Context, name string, upTo uint64) error {
 	for {
 		m, err := k.first(ctx, name)
-		if errors.Is(err, ErrNoKey) || err == nil && upTo != 0 && m.Sequence > upTo {
+		if errors.Is(err, ErrNoKey) || err == nil && m.Sequence > upTo {
 			return nil
 		}
 		if err == nil {
@@ -209,6 +242,9 @@ func (k *JetStreamKeys) Get(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(m.Data) == 0 {
+		return nil, ErrNoKey
+	}
 	return m.Data, nil
 }
 
@@ -239,16 +275,20 @@ func noKey(ctx context.Context, err error) error {
 }
 
 // All implements Keys. Whoever opens a platform asks it once, so what comes meanwhile
-// it may leave out.
+// it may leave out. What a Replace or Delete that broke off has left is overwritten.
 func (k *JetStreamKeys) All(ctx context.Context, do func(name string, wrapped []byte) error) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	left, err := k.left(ctx)
+	if err != nil {
 		return err
 	}
 	consumer, err := k.subscribe(ctx)
 	if err != nil {
 		return unavailable(ctx, err)
 	}
-	r := keyReader{k, consumer, 0, do}
+	r := keyReader{k, consumer, 0, left, do}
 	for pending := consumer.CachedInfo().NumPending; pending > 0; {
 		if err := r.pull(ctx, int(min(pending, pullKeys))); err != nil {
 			return err
@@ -282,6 +322,7 @@ type keyReader struct {
 	*JetStreamKeys
 	consumer jetstream.Consumer
 	heard    uint64 // how much the consumer has sent
+	left     bool   // something is to be overwritten
 	do       func(name string, wrapped []byte) error
 }
 
@@ -300,7 +341,7 @@ func (r *keyReader) pull(ctx context.Context, n int) error {
 			return unavailable(ctx, cmp.Or(err, errGap))
 		}
 		r.heard++
-		if err := r.do(strings.TrimPrefix(m.Subject(), keysSubjects), m.Data()); err != nil {
+		if err := r.take(ctx, strings.TrimPrefix(m.Subject(), keysSubjects), m.Data(), delivery.Sequence.Stream); err != nil {
 			return err
 		}
 	}
@@ -308,6 +349,29 @@ func (r *keyReader) pull(ctx context.Context, n int) error {
 		return unavailable(ctx, err)
 	}
 	return ctx.Err()
+}
+
+func (r *keyReader) take(ctx context.Context, name string, wrapped []byte, seq uint64) error {
+	if r.left {
+		if err := r.overwrite(ctx, name, seq-1); err != nil {
+			return err
+		}
+	}
+	if len(wrapped) == 0 {
+		return nil
+	}
+	return r.do(name, wrapped)
+}
+
+// left reports whether some name has more than one message.
+func (k *JetStreamKeys) left(ctx context.Context) (bool, error) {
+	soon, cancel := context.WithTimeout(ctx, k.log.AckWait)
+	defer cancel()
+	info, err := k.stream.Info(soon)
+	if err != nil {
+		return false, unavailable(ctx, err)
+	}
+	return info.State.Msgs > info.State.NumSubjects, nil
 }
 
 // pending is how many keys are still to come.

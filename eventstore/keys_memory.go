@@ -13,7 +13,7 @@ import (
 // used by several goroutines at once.
 type MemoryKeys struct {
 	mu   sync.Mutex
-	keys map[string][]byte
+	keys map[string][]byte // nil: deleted
 }
 
 // Put implements Keys.
@@ -40,7 +40,7 @@ func (m *MemoryKeys) Replace(ctx context.Context, name string, was, wrapped []by
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if kept, known := m.keys[name]; !known || !bytes.Equal(kept, was) {
+	if kept, known := m.keys[name]; !known || kept == nil || !bytes.Equal(kept, was) {
 		return ErrConflict
 	}
 	m.keys[name] = bytes.Clone(wrapped)
@@ -54,7 +54,10 @@ func (m *MemoryKeys) Delete(ctx context.Context, name string) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.keys, name)
+	if m.keys == nil {
+		m.keys = map[string][]byte{}
+	}
+	m.keys[name] = nil
 	return nil
 }
 
@@ -65,7 +68,7 @@ func (m *MemoryKeys) Get(ctx context.Context, name string) ([]byte, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if kept, known := m.keys[name]; known {
+	if kept := m.keys[name]; kept != nil {
 		return bytes.Clone(kept), nil
 	}
 	return nil, ErrNoKey
@@ -79,6 +82,9 @@ func (m *MemoryKeys) All(ctx context.Context, do func(name string, wrapped []byt
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if keys[name] == nil {
+			continue
 		}
 		if err := do(name, bytes.Clone(keys[name])); err != nil {
 			return err

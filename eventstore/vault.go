@@ -44,14 +44,25 @@ var (
 	ErrErased = errors.New("it was erased")
 	// ErrSealed: what was sealed is not what is to be opened.
 	ErrSealed = errors.New("the sealed text was changed or belongs elsewhere")
+	errLocked = errors.New("the vault is locked")
 	// ErrMaster: none of the masters has wrapped this key.
 	ErrMaster = errors.New("a key was wrapped by another master key")
 )
 
-// OpenVault unwraps all keys. Those that an older master has wrapped are wrapped anew
-// by the first, so that the older one can go.
+// OpenVault is a vault that is unlocked.
 func OpenVault(ctx context.Context, keys Keys, masters ...Master) (*Vault, error) {
-	v := &Vault{keys: keys, masters: masters, known: map[string]Key{}, erased: map[string]bool{}}
+	v := new(Vault)
+	if err := v.Unlock(ctx, keys, masters...); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// Unlock unwraps all keys. Those that an older master has wrapped are wrapped anew by the
+// first, so that the older one can go. A vault is of no use before, but can be handed
+// to those who will use it then.
+func (v *Vault) Unlock(ctx context.Context, keys Keys, masters ...Master) error {
+	v.keys, v.masters, v.known, v.erased = keys, masters, map[string]Key{}, map[string]bool{}
 	older := map[string][]byte{}
 	err := keys.All(ctx, func(name string, wrapped []byte) error {
 		key, by, err := v.unwrap(name, wrapped)
@@ -64,9 +75,9 @@ func OpenVault(ctx context.Context, keys Keys, masters ...Master) (*Vault, error
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open the vault: %w", err)
+		return fmt.Errorf("open the vault: %w", err)
 	}
-	return v, v.rewrap(ctx, older)
+	return v.rewrap(ctx, older)
 }
 
 func (v *Vault) rewrap(ctx context.Context, older map[string][]byte) error {
@@ -111,6 +122,8 @@ func (v *Vault) Find(ctx context.Context, name string) (Key, error) {
 		return key, nil
 	case erased:
 		return key, ErrErased
+	case v.keys == nil:
+		return key, errLocked
 	}
 	wrapped, err := v.keys.Get(ctx, name)
 	if errors.Is(err, ErrNoKey) {
@@ -137,8 +150,7 @@ func (v *Vault) remember(name string, key Key) error {
 }
 
 // Erase forgets a key for ever, here and on disk. Whatever it has sealed is noise from
-// then on. Other nodes must be told (they call Erase, too): one that does not know yet
-// may have made another key under the name, which goes with theirs.
+// then on. Other nodes must be told (they call Erase, too), for they have it in memory.
 func (v *Vault) Erase(ctx context.Context, name string) error {
 	v.Forget(name)
 	return v.keys.Delete(ctx, name)

@@ -61,6 +61,8 @@ func (b batch) event(m domain.Meta, e domain.Event) error {
 		return b.accountRegistered(m, e)
 	case domain.AccountDeleted:
 		return b.accountDeleted(m, e)
+	case domain.AccountErased:
+		return b.accountErased(m, e)
 	case domain.OrganizationCreated:
 		return b.organizationCreated(m, e)
 	case domain.OrganizationRenamed:

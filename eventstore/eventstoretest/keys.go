@@ -29,7 +29,7 @@ var keyPromises = []struct {
 	{"a name has one key", oneKeyPerName},
 	{"of many who put one name at once one wins", oneKeyWins},
 	{"a key is replaced by who knows it", replacedByWhoKnows},
-	{"what is deleted is gone, and its name free", deletedKeyIsGone},
+	{"what is deleted is gone for ever", deletedKeyIsGone},
 	{"a key without a proper name is refused", improperKeyName},
 	{"all keys are handed out, each as it is now", allKeys},
 	{"the list ends with the error of who asked", keysEndWithError},
@@ -120,20 +120,29 @@ func deletedKeyIsGone(t *testing.T, k eventstore.Keys) {
 		t.Errorf("delete what is not there: %v", err)
 	}
 	putKey(t, k, "bob", "bob")
-	for _, text := range []string{"1", "2"} {
-		putKey(t, k, "ann", text)
-		if err := k.Replace(t.Context(), "ann", wrapped(text), wrapped("again")); err != nil {
-			t.Fatal(err)
-		}
-		if err := k.Delete(t.Context(), "ann"); err != nil {
-			t.Fatal(err)
-		}
-		wantNoKey(t, k, "ann")
-		if err := k.Replace(t.Context(), "ann", wrapped("again"), wrapped(text)); !errors.Is(err, eventstore.ErrConflict) {
-			t.Errorf("replace what was deleted: %v, want ErrConflict", err)
+	putKey(t, k, "eve", "1")
+	if err := k.Replace(t.Context(), "eve", wrapped("1"), wrapped("2")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, name := range []string{"ann", "eve"} {
+			if err := k.Delete(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+			wantNoKey(t, k, name)
+			if err := k.Put(t.Context(), name, wrapped("3")); !errors.Is(err, eventstore.ErrKeyExists) {
+				t.Errorf("put %s again: %v, want ErrKeyExists", name, err)
+			}
+			for _, was := range [][]byte{nil, wrapped("2")} {
+				if err := k.Replace(t.Context(), name, was, wrapped("3")); !errors.Is(err, eventstore.ErrConflict) {
+					t.Errorf("replace %s, which was deleted: %v, want ErrConflict", name, err)
+				}
+			}
+			wantNoKey(t, k, name)
 		}
 	}
 	wantKey(t, k, "bob", "bob")
+	wantKeys(t, k, map[string]string{"bob": "bob"})
 }
 
 func improperKeyName(t *testing.T, k eventstore.Keys) {
