@@ -29,8 +29,9 @@ nothing.
 To change the master key of a platform, put the new one before the old one, with a comma or a line end
 between, and start the service: it encrypts all keys with the new one. Then take the old one away.
 Where several servers share a log, put the new one behind the old one on all of them first.`,
-		Example: `  jeton key new > master.key
-  (jeton key new; cat master.key) > both.key && JETON_MASTER_KEY_FILE=both.key jeton serve`,
+		Example: `  jeton key new > next.key
+  cat next.key master.key > both.key
+  JETON_MASTER_KEY_FILE=both.key jeton serve`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(p.Stdout, eventstore.NewMaster().Reveal())
