@@ -152,6 +152,42 @@ func TestJetonMayKeepObjects(t *testing.T) {
 	}
 }
 
+// The service's user makes the stream of keys, writes, reads, lists and deletes them, and
+// does not change, purge or delete the stream.
+func TestJetonMayKeepKeys(t *testing.T) {
+	ctx := context.Background()
+	s := natsServer(t)
+	js := connect(t, s, "jeton:apppassword")
+	log, err := eventstore.Create(ctx, js, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := eventstore.OpenKeys(ctx, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(
+		keys.Put(ctx, "ann", []byte("1")), keys.Put(ctx, "bob", []byte("1")),
+		keys.Replace(ctx, "bob", []byte("1"), []byte("2")), keys.Delete(ctx, "ann"),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	err = keys.All(ctx, func(name string, wrapped []byte) error { got[name] = string(wrapped); return nil })
+	if err != nil || len(got) != 1 || got["bob"] != "2" {
+		t.Errorf("the keys are %v (%v)", got, err)
+	}
+	const name = "JETON_KEYS"
+	attempts := rewrites(t, js, name)
+	delete(attempts, "delete message")
+	attempts["purge"] = func() error { stream, _ := js.Stream(ctx, name); return stream.Purge(ctx) }
+	mayNot(t, name, attempts)
+	if err := connect(t, s, "ops:opspassword").DeleteStream(ctx, name); err != nil {
+		t.Errorf("the operators' user can't delete %s: %v", name, err)
+	}
+}
+
 const objectsStream = "OBJ_JETON_OBJECTS"
 
 // openObjects opens the objects of a new log.

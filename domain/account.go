@@ -114,4 +114,7 @@ func (e AccountDeleted) EvolveDirectory(d *Directory, m Meta) {
 	delete(d.AccountNumbers, account.Number)
 	delete(d.Operators, e.Account)
 	d.DeletedAccounts[e.Account] = m.Time
+	if account.Number != 0 { // a second end ends nothing
+		d.DepartedNumbers[account.Number] = e.Account
+	}
 }

@@ -56,6 +56,16 @@ type Commit struct {
 	// stored; zero for the first. It chains the boundary's history.
 	Before Hash
 	Events []Event
+	Sealed Sealed
+}
+
+// Sealed is what is personal in a commit, encrypted, on its way into the log and out of
+// it: where it came from, and the e-mails of the people that its events register, in
+// their order. What is here is empty in Meta and in the events. Package eventstore seals
+// and opens it; no rule ever looks at it.
+type Sealed struct {
+	From   string
+	People []string
 }
 
 // Event is a fact. Its Kind is stored and never changes its meaning.

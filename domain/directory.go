@@ -15,6 +15,9 @@ type Directory struct {
 	// DeletedAccounts are remembered with the moment of their end, so that what they
 	// held opens nothing, whatever their organizations still say.
 	DeletedAccounts map[AccountID]Instant
+	// DepartedNumbers are their numbers, by which they can still be erased.
+	DepartedNumbers map[Position]AccountID
+	ErasedAccounts  map[AccountID]struct{}
 
 	// Operators are known by the organization they operate from; see AuthorizeOperator.
 	Operators map[AccountID]OrganizationID
@@ -39,6 +42,8 @@ func NewDirectory() *Directory {
 		AccountNumbers:  map[Position]AccountID{},
 		Emails:          map[string]AccountID{},
 		DeletedAccounts: map[AccountID]Instant{},
+		DepartedNumbers: map[Position]AccountID{},
+		ErasedAccounts:  map[AccountID]struct{}{},
 		Operators:       map[AccountID]OrganizationID{},
 	}
 }

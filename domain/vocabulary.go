@@ -13,6 +13,7 @@ import (
 var vocabulary = map[string]func(func(into any) error) (Event, error){
 	"account.registered":        read[AccountRegistered],
 	"account.deleted":           read[AccountDeleted],
+	"account.erased":            read[AccountErased],
 	"operator.named":            read[OperatorNamed],
 	"operator.dismissed":        read[OperatorDismissed],
 	"organization.created":      read[OrganizationCreated],

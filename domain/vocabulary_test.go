@@ -26,6 +26,7 @@ var update = flag.Bool("update", false, "write the golden samples again")
 var samples = map[string]Event{
 	"account.registered":   AccountRegistered{zoe, "Zoë@example.org"},
 	"account.deleted":      AccountDeleted{zoe, "moved on"},
+	"account.erased":       AccountErased{zoe, "asked for it"},
 	"operator.named":       OperatorNamed{ann, acme},
 	"operator.dismissed":   OperatorDismissed{ann},
 	"organization.created": OrganizationCreated{acme, "acme", "Acme & Söhne"},

@@ -13,8 +13,12 @@ import (
 	"jeton/domain"
 )
 
-// commitVersion is the version of the envelope. A reader stops at a younger one.
-const commitVersion = 1
+// The versions of the envelope. A reader stops at a younger one. What has sealed texts
+// is sealedVersion, so that a program which can't open them stops, too.
+const (
+	commitVersion = 1
+	sealedVersion = 2
+)
 
 // envelope is a commit as stored: one JSON object, its keys in this order.
 //
@@ -23,6 +27,10 @@ const commitVersion = 1
 //	 "ip":"<address>","key":"<hash of an idempotency key>","intent":"<hash of the request behind it>",
 //	 "before":"<SHA-256 of the boundary's commit before>",
 //	 "events":[{"kind":"token.issued","data":{…}}]}
+//
+// Version 2 has no ip, but what is personal in it sealed (Vault.Sealed), in base64:
+// behind req "from", where the request came from, and behind before "people", the
+// e-mails of those whom its events register, which have empty ones.
 //
 // What is empty is left out. It is read with what is to become
 // encoding/json/v2, which takes a third of the time: starting means reading
@@ -35,9 +43,11 @@ type envelope struct {
 	By      domain.Actor          `json:"by"`
 	Request string                `json:"req,omitempty"`
 	Address string                `json:"ip,omitempty"`
+	From    string                `json:"from,omitempty"`
 	Key     domain.CommandID      `json:"key,omitzero"`
 	Intent  domain.CommandID      `json:"intent,omitzero"`
 	Before  domain.Hash           `json:"before,omitzero"`
+	People  []string              `json:"people,omitempty"`
 	Events  []storedEvent         `json:"events"`
 }
 
@@ -77,21 +87,52 @@ func expect(in *jsontext.Decoder, name string) error {
 	return err
 }
 
-// Encode is the entry that stores a commit.
+// Encode is the entry that stores a commit, as it is: Vault.Sealed comes before. What
+// calls itself sealed and still has something in clear is refused.
 func Encode(c domain.Commit) (Entry, error) {
+	if err := checkSealed(c); err != nil {
+		return Entry{}, err
+	}
 	text := make([]byte, 0, 512+256*len(c.Events))
-	text = append(text, `{"v":1,"id":"`...)
+	text = append(append(text, beginnings[versionOf(c)]...), `"id":"`...)
 	text = append(hex.AppendEncode(text, c.Command[:]), '"')
 	text = appendText(text, `,"org":"`, c.Organization, c.Organization.IsZero())
 	text = appendText(text, `,"at":"`, c.Time, false)
 	text = appendActor(append(text, `,"by":`...), c.Actor)
 	text = appendString(text, `,"req":`, c.Request)
 	text = appendString(text, `,"ip":`, c.Address)
+	text = appendString(text, `,"from":`, c.Sealed.From)
 	text = appendText(text, `,"key":"`, c.Key, c.Key.IsZero())
 	text = appendText(text, `,"intent":"`, c.Intent, c.Intent.IsZero())
 	text = appendText(text, `,"before":"`, c.Before, c.Before.IsZero())
+	text = appendPeople(text, c.Sealed.People)
 	text, err := appendEvents(append(text, `,"events":[`...), c.Events)
 	return Entry{ID: c.Command, Boundary: c.Boundary, Data: append(text, "]}"...)}, err
+}
+
+// beginnings are how an envelope of each version begins.
+var beginnings = [...]string{commitVersion: `{"v":1,`, sealedVersion: `{"v":2,`}
+
+func versionOf(c domain.Commit) int {
+	if c.Sealed.From == "" && len(c.Sealed.People) == 0 {
+		return commitVersion
+	}
+	return sealedVersion
+}
+
+func appendPeople(text []byte, sealed []string) []byte {
+	for i, one := range sealed {
+		if i == 0 {
+			text = append(text, `,"people":[`...)
+		} else {
+			text = append(text, ',')
+		}
+		text, _ = jsontext.AppendQuote(text, one)
+	}
+	if len(sealed) > 0 {
+		text = append(text, ']')
+	}
+	return text
 }
 
 // appendText writes a field whose text needs no quoting, unless it is empty.
@@ -133,7 +174,7 @@ func appendEvents(text []byte, events []domain.Event) ([]byte, error) {
 	return text, nil
 }
 
-// Decode reads a record back. What it cannot read it refuses: a kind of event or
+// Decode reads a record back, as it was stored: Vault.Opened comes behind. What it cannot read it refuses: a kind of event or
 // an envelope from a younger version, or an entry that names another id.
 func Decode(r Record) (domain.Commit, error) {
 	stored, read := quickly(r.Data)
@@ -143,7 +184,7 @@ func Decode(r Record) (domain.Commit, error) {
 			return domain.Commit{}, fmt.Errorf("commit %d: %w", r.Position, err)
 		}
 	}
-	if stored.V != commitVersion {
+	if stored.V != commitVersion && stored.V != sealedVersion {
 		return domain.Commit{}, fmt.Errorf("commit %d has version %d: it needs a newer version of this program", r.Position, stored.V)
 	}
 	if stored.ID != r.ID {
@@ -160,6 +201,7 @@ func (stored envelope) commit(r Record) domain.Commit {
 		},
 		Boundary: r.Boundary,
 		Before:   stored.Before,
+		Sealed:   domain.Sealed{From: stored.From, People: stored.People},
 		Events:   make([]domain.Event, len(stored.Events)),
 	}
 	for i, e := range stored.Events {

@@ -34,7 +34,9 @@ func commits() map[string]domain.Commit {
 	bare.Command, bare.Time, bare.Actor.Kind = domain.CommandID{9}, 1, domain.ActorSystem
 	odd := stored()
 	odd.Request, odd.Address = `a "request" \`, "é\u2028"
-	return map[string]domain.Commit{"everything": stored(), "next to nothing": bare, "texts that are quoted": odd}
+	sealed := stored()
+	sealed.Address, sealed.Sealed = "", domain.Sealed{From: "c2VhbGVk", People: []string{"b25l", "dHdv"}}
+	return map[string]domain.Commit{"everything": stored(), "next to nothing": bare, "texts that are quoted": odd, "sealed": sealed}
 }
 
 // What is stored is read back as it was, by the quick reader and by the real one.
@@ -100,7 +102,7 @@ func TestUnreadableCommits(t *testing.T) {
 	text := string(entry.Data)
 	for name, c := range map[string]struct{ data, says string }{
 		"no JSON":           {"{", "commit 1"},
-		"a younger version": {strings.Replace(text, `"v":1`, `"v":2`, 1), "newer version"},
+		"a younger version": {strings.Replace(text, `"v":1`, `"v":3`, 1), "newer version"},
 		"an unknown event":  {strings.Replace(text, "token.revoked", "token.blessed", 1), "newer version"},
 		"another id":        {strings.Replace(text, `"id":"01`, `"id":"ff`, 1), "another id"},
 		"a bad id inside":   {strings.Replace(text, `"org":"c5hpts`, `"org":"U5hpts`, 1), "commit 1"},

@@ -15,17 +15,24 @@ import (
 // it is to be read like any other.
 func quickly(data []byte) (e envelope, ok bool) {
 	s := scanner{rest: data, ok: true}
-	s.must(`{"v":1,"id":"`)
+	e.V = s.version()
+	s.must(`"id":"`)
 	s.hex(e.ID[:])
 	s.optional(`,"org":"`, &e.Org)
 	s.must(`,"at":"`)
 	s.text(&e.At)
 	s.actor(&e.By)
-	e.Request, e.Address = s.plain(`,"req":"`), s.plain(`,"ip":"`)
+	e.Request = s.plain(`,"req":"`)
+	if e.V == commitVersion {
+		e.Address = s.plain(`,"ip":"`)
+	} else {
+		e.From = s.plain(`,"from":"`)
+	}
 	s.optional(`,"key":"`, &e.Key)
 	s.optional(`,"intent":"`, &e.Intent)
 	s.optional(`,"before":"`, &e.Before)
-	e.V, e.Events = commitVersion, s.events()
+	e.People = s.people(e.V)
+	e.Events = s.events()
 	return e, s.ok && len(s.rest) == 0
 }
 
@@ -34,6 +41,28 @@ func quickly(data []byte) (e envelope, ok bool) {
 type scanner struct {
 	rest []byte
 	ok   bool
+}
+
+func (s *scanner) version() int {
+	if s.next(beginnings[sealedVersion]) {
+		return sealedVersion
+	}
+	s.must(beginnings[commitVersion])
+	return commitVersion
+}
+
+func (s *scanner) people(version int) (sealed []string) {
+	if version == commitVersion || !s.next(`,"people":["`) {
+		return nil
+	}
+	for s.ok {
+		sealed = append(sealed, string(s.string()))
+		if !s.next(`,"`) {
+			break
+		}
+	}
+	s.must(`]`)
+	return sealed
 }
 
 // next takes the words if they are there.

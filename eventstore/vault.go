@@ -33,8 +33,9 @@ type Vault struct {
 	keys    Keys
 	masters []Master // the first wraps, the others only unwrap
 
-	mu    sync.RWMutex
-	known map[string]Key
+	mu     sync.RWMutex
+	known  map[string]Key
+	erased map[string]bool // never get a key again
 }
 
 // What a vault can say.
@@ -43,14 +44,25 @@ var (
 	ErrErased = errors.New("it was erased")
 	// ErrSealed: what was sealed is not what is to be opened.
 	ErrSealed = errors.New("the sealed text was changed or belongs elsewhere")
+	errLocked = errors.New("the vault is locked")
 	// ErrMaster: none of the masters has wrapped this key.
 	ErrMaster = errors.New("a key was wrapped by another master key")
 )
 
-// OpenVault unwraps all keys. Those that an older master has wrapped are wrapped anew
-// by the first, so that the older one can go.
+// OpenVault is a vault that is unlocked.
 func OpenVault(ctx context.Context, keys Keys, masters ...Master) (*Vault, error) {
-	v := &Vault{keys: keys, masters: masters, known: map[string]Key{}}
+	v := new(Vault)
+	if err := v.Unlock(ctx, keys, masters...); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// Unlock unwraps all keys. Those that an older master has wrapped are wrapped anew by the
+// first, so that the older one can go. A vault is of no use before, but can be handed
+// to those who will use it then.
+func (v *Vault) Unlock(ctx context.Context, keys Keys, masters ...Master) error {
+	v.keys, v.masters, v.known, v.erased = keys, masters, map[string]Key{}, map[string]bool{}
 	older := map[string][]byte{}
 	err := keys.All(ctx, func(name string, wrapped []byte) error {
 		key, by, err := v.unwrap(name, wrapped)
@@ -63,9 +75,9 @@ func OpenVault(ctx context.Context, keys Keys, masters ...Master) (*Vault, error
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open the vault: %w", err)
+		return fmt.Errorf("open the vault: %w", err)
 	}
-	return v, v.rewrap(ctx, older)
+	return v.rewrap(ctx, older)
 }
 
 func (v *Vault) rewrap(ctx context.Context, older map[string][]byte) error {
@@ -79,10 +91,10 @@ func (v *Vault) rewrap(ctx context.Context, older map[string][]byte) error {
 }
 
 // Key is the key of a name. If it has none one is made, and is on disk when it is
-// answered.
+// answered. What was erased gets none: ErrErased.
 func (v *Vault) Key(ctx context.Context, name string) (Key, error) {
 	key, err := v.Find(ctx, name)
-	if !errors.Is(err, ErrErased) {
+	if !errors.Is(err, ErrErased) || v.Erased(name) {
 		return key, err
 	}
 	_, _ = rand.Read(key[:]) // never fails
@@ -92,7 +104,9 @@ func (v *Vault) Key(ctx context.Context, name string) (Key, error) {
 	case err != nil:
 		return Key{}, fmt.Errorf("keep the key %s: %w", name, err)
 	}
-	v.remember(name, key)
+	if err := v.remember(name, key); err != nil { // and what was put must not stay
+		return Key{}, errors.Join(err, v.keys.Delete(ctx, name))
+	}
 	return key, nil
 }
 
@@ -101,9 +115,15 @@ func (v *Vault) Key(ctx context.Context, name string) (Key, error) {
 func (v *Vault) Find(ctx context.Context, name string) (Key, error) {
 	v.mu.RLock()
 	key, known := v.known[name]
+	erased := v.erased[name]
 	v.mu.RUnlock()
-	if known {
+	switch {
+	case known:
 		return key, nil
+	case erased:
+		return key, ErrErased
+	case v.keys == nil:
+		return key, errLocked
 	}
 	wrapped, err := v.keys.Get(ctx, name)
 	if errors.Is(err, ErrNoKey) {
@@ -115,23 +135,43 @@ func (v *Vault) Find(ctx context.Context, name string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("find the key %s: %w", name, err)
 	}
-	v.remember(name, key)
-	return key, nil
+	return key, v.remember(name, key)
 }
 
-func (v *Vault) remember(name string, key Key) {
+// remember keeps a key in memory unless it was erased meanwhile.
+func (v *Vault) remember(name string, key Key) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.erased[name] {
+		return ErrErased
+	}
 	v.known[name] = key
+	return nil
 }
 
 // Erase forgets a key for ever, here and on disk. Whatever it has sealed is noise from
-// then on. Other nodes must be told (they call Erase, too).
+// then on. Other nodes must be told (they call Erase, too), for they have it in memory.
 func (v *Vault) Erase(ctx context.Context, name string) error {
-	v.mu.Lock()
-	delete(v.known, name)
-	v.mu.Unlock()
+	v.Forget(name)
 	return v.keys.Delete(ctx, name)
+}
+
+// Forget is the part of Erase that is done at once: nothing is opened with the key any
+// more, here, and none is made again under its name. It reports whether this node had it.
+func (v *Vault) Forget(name string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	_, known := v.known[name]
+	delete(v.known, name)
+	v.erased[name] = true
+	return known
+}
+
+// Erased reports whether this node was told that a name is erased.
+func (v *Vault) Erased(name string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.erased[name]
 }
 
 // Seal encrypts a text with the key of a name, which is made if there is none. bound

@@ -64,6 +64,7 @@ type Caller struct {
 	projections.Checked
 	Request string // request id
 	Address netip.Addr
+	Agent   string          // what the program calls itself, as it was sent
 	Engine  domain.Position // whose access token they show, on routes for engines
 }
 
@@ -73,7 +74,7 @@ func (c Caller) Actor() domain.Actor { return c.Checked.Actor() }
 // Meta is the occasion of a command by this caller in the organization that they
 // have come to.
 func (c Caller) Meta() domain.Meta {
-	meta := domain.Meta{Organization: c.Organization, Actor: c.Actor(), Request: c.Request, Replaced: c.Replaced != 0}
+	meta := domain.Meta{Organization: c.Organization, Actor: c.Actor(), Request: c.Request, Agent: agentOf(c), Replaced: c.Replaced != 0}
 	if c.Address.IsValid() {
 		meta.Address = c.Address.String()
 	}
@@ -91,7 +92,7 @@ var (
 
 // admit settles who calls, into c, or why they may not.
 func (s *Server) admit(r *http.Request, a access, c *Caller) error {
-	c.Request, c.Address = requestID(r), s.address(r)
+	c.Request, c.Address, c.Agent = requestID(r), s.address(r), r.UserAgent()
 	if inURL(r.URL) {
 		return errTokenInURL
 	}

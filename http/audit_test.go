@@ -14,7 +14,6 @@ import (
 	"strings"
 	"testing"
 
-	"jeton/eventstore"
 )
 
 const auditOfAcme = "/api/v1/organizations/acme/audit"
@@ -73,7 +72,6 @@ func (w *world) auditIDs(as, query string) (ids []string) {
 
 func TestAuditFilters(t *testing.T) {
 	w := newWorld(t)
-	w.views.Vault = vaultOf(t)
 	hasPast(w)
 	rotated := w.send("ann", "POST "+tokensOfAcme, `{"name":"old","kind":"administrative","description":"x"}`).object(w)
 	id, first := rotated["id"].(string), rotated["secret"].(string)
@@ -131,21 +129,6 @@ func TestAuditFilters(t *testing.T) {
 			t.Errorf("%s: counted %v, want %d", query, total, len(want))
 		}
 	}
-}
-
-// Addresses are not looked for where no key is kept: nothing would be found.
-func TestAuditWithoutKeys(t *testing.T) {
-	w := newWorld(t)
-	w.refused("ada", "GET "+auditOfAcme+"?address=192.0.2.7", "", []int{501})
-}
-
-func vaultOf(t testing.TB) *eventstore.Vault {
-	t.Helper()
-	vault, err := eventstore.OpenVault(t.Context(), new(eventstore.MemoryKeys), eventstore.Master{1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return vault
 }
 
 // exported is an export as JSON lines, which has to be whole.

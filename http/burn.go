@@ -46,7 +46,7 @@ func (s *Server) end(ctx context.Context, c Caller, secret, reason string) (genu
 		return false, err
 	}
 	shown, _ := domain.ParseSecret(secret)
-	meta := domain.Meta{Organization: org, Actor: domain.Actor{Kind: domain.ActorBearer, Token: shown.Token}, Request: c.Request}
+	meta := domain.Meta{Organization: org, Actor: domain.Actor{Kind: domain.ActorBearer, Token: shown.Token}, Request: c.Request, Agent: agentOf(c)}
 	if c.Address.IsValid() {
 		meta.Address = c.Address.String()
 	}

@@ -249,7 +249,7 @@ func TestLabPrefix(t *testing.T) {
 // knows nobody: 503 in the shape that clients read, never 401.
 func TestLabWhileNothingIsServed(t *testing.T) {
 	l := newLab(t)
-	l.Model = projections.NewModel(l.store, l.clock) // one that nobody runs yet
+	l.Model = projections.NewModel(l.store, vault, l.clock) // one that nobody runs yet
 	asked := func(says string) {
 		t.Helper()
 		for _, request := range []string{labCheckPath, "GET api_tokens", "POST rpc/api_token_create", "POST rpc/api_token_revoke"} {

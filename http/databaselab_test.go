@@ -50,7 +50,7 @@ var labToday = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 func newLab(t *testing.T) *lab {
 	l := &lab{T: t, store: new(eventstore.Memory), now: labToday, actors: map[string]domain.Actor{}, secrets: map[string]string{}}
 	l.Server = &Server{
-		Model: projections.NewModel(l.store, l.clock), Views: l.views(), Now: l.clock,
+		Model: projections.NewModel(l.store, vault, l.clock), Views: l.views(), Now: l.clock,
 		Log: zerolog.New(l).Level(zerolog.DebugLevel), Objects: new(eventstore.MemoryObjects), MaxContent: labMostContent,
 		Origins: []string{labPages},
 	}
@@ -74,7 +74,7 @@ func (l *lab) makeRoom() {
 }
 
 func (l *lab) views() *projections.Views {
-	views, err := projections.OpenViews(l.Context(), "sqlite:"+filepath.Join(l.TempDir(), "views.db"))
+	views, err := projections.OpenViews(l.Context(), "sqlite:"+filepath.Join(l.TempDir(), "views.db"), vault)
 	l.must(err)
 	return views
 }

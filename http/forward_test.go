@@ -186,7 +186,7 @@ func TestForwardHearsOfChanges(t *testing.T) {
 func TestForwardIsClosed(t *testing.T) {
 	w := newWorld(t)
 	all(hasEngine("prod", `"personal_tokens":true`), hasEngine("open", `"open":true`))(w)
-	w.server = &Server{Model: projections.NewModel(w.store, w.now), Views: w.views, Log: w.server.Log, Version: "test", Now: w.now}
+	w.server = &Server{Model: projections.NewModel(w.store, w.vault, w.now), Views: w.views, Log: w.server.Log, Version: "test", Now: w.now}
 	w.handler = w.server.Handler()
 	for _, proxy := range []string{"prod", "open"} {
 		if got := w.asked(proxy, "Authorization: Bearer {mia.secret}"); got.status != http.StatusServiceUnavailable {

@@ -17,6 +17,7 @@ type commit struct {
 	Actor    author          `json:"actor" doc:"Who did it, and with what."`
 	Request  string          `json:"request,omitempty" doc:"The id of the request."`
 	Address  string          `json:"address,omitempty" doc:"Where the request came from."`
+	Agent    string          `json:"agent,omitempty" doc:"What the program that sent it calls itself."`
 	Events   []event         `json:"events" nullable:"false" doc:"What has happened, in this order."`
 }
 
@@ -101,7 +102,7 @@ func (s *Server) describeCommit(row projections.CommitRow) (commit, error) {
 	by := s.author(row.Organization, projections.Author{Actor: row.Actor, Number: row.Number, Email: row.Email})
 	described := commit{
 		Position: row.Position, At: row.Time, Actor: *by,
-		Request: row.Request, Address: row.Address, Events: make([]event, 0, len(row.Events)),
+		Request: row.Request, Address: row.Address, Agent: row.Agent, Events: make([]event, 0, len(row.Events)),
 	}
 	for _, e := range row.Events {
 		data, err := factsOf(e)

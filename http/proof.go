@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-
 	"jeton/domain"
 	"jeton/eventstore"
 	"jeton/projections"

@@ -16,11 +16,6 @@ import (
 // sealer signs the log of the world.
 func (w *world) sealer() *projections.Sealer {
 	w.Helper()
-	if w.vault == nil {
-		vault, err := eventstore.OpenVault(w.Context(), new(eventstore.MemoryKeys), eventstore.Master{1})
-		w.must(err)
-		w.vault = vault
-	}
 	return &projections.Sealer{Model: w.model, Views: w.views, Vault: w.vault, Log: w.storeID, Every: time.Minute}
 }
 
@@ -34,8 +29,6 @@ func (w *world) seal() {
 	w.must(err)
 	w.must(w.views.Wait(w.Context(), w.last()))
 }
-
-const auditOfAcme = "/api/v1/organizations/acme/audit"
 
 func TestProofRefusals(t *testing.T) {
 	run(t, "proof", map[string]scenario{

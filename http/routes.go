@@ -84,6 +84,8 @@ func (s *Server) apiRoutes() []route {
 			access: open, mount: described[[]finding, []scanLabel](s.scanningReport), audit: "token.burned token.overlap_ended token.reused token.revoked"},
 		{pattern: "DELETE /api/v1/accounts/{id}", summary: "Delete a person's account: everything of theirs stops, in every organization", status: 204,
 			access: operators, mount: api(s.accountDelete), audit: "account.deleted"},
+		{pattern: "POST /api/v1/accounts/{id}/erase", summary: "Forget what is known of a person, for ever; their account is deleted, too", status: 204,
+			access: operators, mount: api(s.accountErase), audit: "account.deleted account.erased"},
 
 		{pattern: "GET /api/v1/operators", summary: "List the operators of the platform",
 			access: operators, mount: api(s.operators)},

@@ -40,6 +40,7 @@ var bodies = map[string]string{
 	"POST /api/v1/engines/check":                                        `{"token":"{mia.secret}","permission":"clones.create","resource":"clone:1","forwarded_email":"eve@acme.test","ip":"192.0.2.1","user_agent":"psql"}`,
 	"POST /api/v1/engines/report":                                       `{"instance":"a1","position":1,"uses":[{"token":"{mia.token}","count":3,"last":"2026-11-22T12:00:00Z","address":"192.0.2.1","agent":"psql","permissions":["clones.create"]}]}`,
 	"POST /api/v1/signing-keys":                                         `{"replaces":1}`,
+	"POST /api/v1/accounts/{id}/erase":                                  `{"reason":"asked for it"}`,
 	"POST /api/v1/burn":                                                 `{"token":"{droid.secret}"}`,
 	"POST /api/v1/secret-scanning":                                      `[]`,
 

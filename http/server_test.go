@@ -48,6 +48,8 @@ func TestWhereARequestComesFrom(t *testing.T) {
 			records := w.records()
 			commit, err := eventstore.Decode(records[len(records)-1])
 			w.must(err)
+			commit, err = w.vault.Opened(t.Context(), commit)
+			w.must(err)
 			if commit.Address != c.want {
 				t.Errorf("the log has %s, want %s", commit.Address, c.want)
 			}
@@ -134,9 +136,9 @@ func TestReady(t *testing.T) {
 // While the log is being read, and after it turned out to be damaged, nothing is
 // served but what says so.
 func TestNothingIsServed(t *testing.T) {
-	loading := func(w *world) *projections.Model { return projections.NewModel(w.store, w.now) }
+	loading := func(w *world) *projections.Model { return projections.NewModel(w.store, w.vault, w.now) }
 	damaged := func(w *world) *projections.Model {
-		m := projections.NewModel(w.store, w.now)
+		m := projections.NewModel(w.store, w.vault, w.now)
 		if err := m.Run(w.Context(), eventstore.Head{Position: 999}); err == nil {
 			w.Fatal("a log that went backwards is served")
 		}

@@ -50,7 +50,6 @@ type world struct {
 	storeID string
 	model   *projections.Model
 	views   *projections.Views
-	vault   *eventstore.Vault // made when it is needed
 	server  *Server
 	handler http.Handler
 	logs    *logs
@@ -59,6 +58,8 @@ type world struct {
 	stopViews func()
 	stopModel func()
 
+	vault *eventstore.Vault
+	keys  *eventstore.MemoryKeys
 	clock atomic.Int64
 	mu    sync.Mutex
 	names map[string]string // placeholder → value
@@ -96,7 +97,7 @@ func newWorld(t testing.TB) *world {
 		}
 		last[r.Boundary] = at
 	}
-	w := worldAfter(t, store, "memory", began.views)
+	w := worldAfter(t, store, "memory", began.views, copied(t, began.keys))
 	maps.Copy(w.names, began.names)
 	w.known = slices.Clone(began.known)
 	w.must(w.views.Wait(t.Context(), w.last()))
@@ -107,6 +108,7 @@ func newWorld(t testing.TB) *world {
 type history struct {
 	records []eventstore.Record
 	views   []byte // the database
+	keys    *eventstore.MemoryKeys
 	names   map[string]string
 	known   []string
 }
@@ -123,7 +125,7 @@ func beginning(t testing.TB) history {
 		w.must(w.views.Close())
 		database, err := os.ReadFile(w.database)
 		w.must(err)
-		began = &history{w.records(), database, w.names, w.known}
+		began = &history{w.records(), database, w.keys, w.names, w.known}
 	}
 	return *began
 }
@@ -131,7 +133,7 @@ func beginning(t testing.TB) history {
 // worldOn is a world whose log is the store's.
 func worldOn(t testing.TB, store eventstore.Store, storeID string) *world {
 	t.Helper()
-	w := worldAfter(t, store, storeID, nil)
+	w := worldAfter(t, store, storeID, nil, new(eventstore.MemoryKeys))
 	w.found()
 	w.populate()
 	return w
@@ -139,13 +141,16 @@ func worldOn(t testing.TB, store eventstore.Store, storeID string) *world {
 
 // worldAfter is a service in which nothing has happened but what is in its log
 // and its database.
-func worldAfter(t testing.TB, store eventstore.Store, storeID string, database []byte) *world {
+func worldAfter(t testing.TB, store eventstore.Store, storeID string, database []byte, keys *eventstore.MemoryKeys) *world {
 	t.Helper()
-	w := &world{TB: t, store: store, storeID: storeID, logs: new(logs), names: map[string]string{}}
+	w := &world{TB: t, store: store, storeID: storeID, logs: new(logs), names: map[string]string{}, keys: keys}
 	w.clock.Store(noon.UnixMilli())
 	w.database = filepath.Join(t.TempDir(), "views.db")
 	w.must(os.WriteFile(w.database, database, 0o600))
-	views, err := projections.OpenViews(t.Context(), "sqlite:"+w.database)
+	var err error
+	w.vault, err = eventstore.OpenVault(t.Context(), keys, eventstore.Master{1})
+	w.must(err)
+	views, err := projections.OpenViews(t.Context(), "sqlite:"+w.database, w.vault)
 	w.must(err)
 	w.views = views
 	t.Cleanup(func() { w.must(views.Close()) })
@@ -153,6 +158,17 @@ func worldAfter(t testing.TB, store eventstore.Store, storeID string, database [
 	w.startModel()
 	t.Cleanup(w.nothingLeaked)
 	return w
+}
+
+// copied are the same keys once more: who is erased in one world is not in another.
+func copied(t testing.TB, keys *eventstore.MemoryKeys) *eventstore.MemoryKeys {
+	t.Helper()
+	copies := new(eventstore.MemoryKeys)
+	err := keys.All(t.Context(), func(name string, wrapped []byte) error { return copies.Put(t.Context(), name, wrapped) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return copies
 }
 
 // startViews lets the views follow the log.
@@ -163,7 +179,7 @@ func (w *world) startViews() {
 // startModel reads the log into a new model and serves from it.
 func (w *world) startModel() {
 	w.Helper()
-	w.model = projections.NewModel(w.store, w.now)
+	w.model = projections.NewModel(w.store, w.vault, w.now)
 	model := w.model
 	w.stopModel = w.background(func(ctx context.Context) error { return model.Run(ctx) })
 	w.must(model.Loaded(w.Context()))

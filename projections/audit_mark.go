@@ -22,9 +22,9 @@ type marker struct {
 	}
 }
 
-// of is the mark of an address; of none, and without a vault, it is empty.
+// of is the mark of an address; of none it is empty.
 func (m *marker) of(ctx context.Context, org domain.OrganizationID, address string) (string, error) {
-	if m.vault == nil || address == "" {
+	if address == "" {
 		return "", nil
 	}
 	if m.last.org == org && m.last.address == address {
@@ -49,13 +49,9 @@ func markOf(ctx context.Context, vault *eventstore.Vault, org domain.Organizatio
 	return hex.EncodeToString(sum.Sum(nil)[:16]), nil
 }
 
-// AddressMark is the mark by which an AuditFilter chooses what came from an address. It
-// is empty if addresses can't be found here.
+// AddressMark is the mark by which an AuditFilter chooses what came from an address.
 func (v *Views) AddressMark(ctx context.Context, org domain.OrganizationID, address netip.Addr) (string, error) {
-	if v.Vault == nil {
-		return "", nil
-	}
-	mark, err := markOf(ctx, v.Vault, org, address.String())
+	mark, err := markOf(ctx, v.vault, org, address.String())
 	return mark, unavailable(err)
 }
 

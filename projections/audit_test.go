@@ -192,7 +192,6 @@ func TestAuditIsWhatTheLogTells(t *testing.T) {
 	everywhere(t, func(t *testing.T, url string) {
 		w := l.world.here(t)
 		v := openViews(t, url)
-		v.Vault = vaultOf(t)
 		runViews(t, v, w.store)
 		caughtUp(w, v)
 		got := wholeAudit(t, v, AuditFilter{Organization: w.org, Oldest: true, Limit: 97})
@@ -213,13 +212,6 @@ func TestAuditIsWhatTheLogTells(t *testing.T) {
 		fails(t, "mark", err, nil)
 		checkFilter(t, v, AuditFilter{Organization: w.org, Mark: mark, Limit: 50}, want, func(e entryTold) bool { return e.address == "192.0.2.1" })
 	})
-}
-
-func vaultOf(t testing.TB) *eventstore.Vault {
-	t.Helper()
-	vault, err := eventstore.OpenVault(t.Context(), new(eventstore.MemoryKeys), eventstore.Master{1})
-	fails(t, "vault", err, nil)
-	return vault
 }
 
 func sameEntry(t *testing.T, got AuditRow, want entryTold) {
@@ -425,7 +417,6 @@ func TestMarksAreErased(t *testing.T) {
 	w.in(other, zed.actor, c)
 	everywhere(t, func(t *testing.T, url string) {
 		v := openViews(t, url)
-		v.Vault = vaultOf(t)
 		end := runViews(t, v, w.store)
 		caughtUp(w.here(t), v)
 		fails(t, "run", end(), nil)
@@ -443,7 +434,7 @@ func TestMarksAreErased(t *testing.T) {
 		erase := func(id domain.AccountID) {
 			tx, err := v.write.BeginTxx(t.Context(), nil)
 			fails(t, "begin", err, nil)
-			fails(t, "erase", batch{t.Context(), tx, map[string]*sqlx.Stmt{}}.eraseMarks(id), nil)
+			fails(t, "erase", batch{t.Context(), tx, map[string]*sqlx.Stmt{}, nil}.eraseMarks(id), nil)
 			fails(t, "commit", tx.Commit(), nil)
 		}
 		erase(bob.id)

@@ -31,7 +31,7 @@ func (f *follower) commit(ctx context.Context, fresh []pending) (moved bool, err
 		if err != nil || !moved {
 			return err
 		}
-		return b.write(fresh, f.Vault)
+		return b.write(fresh, f.vault)
 	})
 	if !moved || err != nil {
 		f.trees = newTrees() // they may have grown by what was not written
@@ -72,6 +72,8 @@ func (b batch) event(m domain.Meta, e domain.Event) error {
 		return b.accountRegistered(m, e)
 	case domain.AccountDeleted:
 		return b.accountDeleted(m, e)
+	case domain.AccountErased:
+		return b.accountErased(m, e)
 	case domain.OrganizationCreated:
 		return b.organizationCreated(m, e)
 	case domain.OrganizationRenamed:

@@ -114,7 +114,7 @@ func (m *Model) look(c *Checked, text string, use *Use) error {
 // nothing, whatever the organization still says.
 func (c *Checked) know(p *person) {
 	if p != nil {
-		c.Account = p.Account
+		c.Account = *p.account.Load()
 		p.judge(&c.Verdict)
 	}
 }

@@ -93,7 +93,7 @@ func (v *Views) migrate(ctx context.Context) error {
 		if err != nil || older == 0 {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, createViews)
+		_, err = tx.ExecContext(ctx, createViews+forgetClear)
 		return err
 	})
 }

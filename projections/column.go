@@ -44,9 +44,14 @@ func list[R any, P row[R]](ctx context.Context, v *Views, query string, args ...
 	}
 	defer rows.Close()
 	var found []R
+	reveal := revealing{v.vault, map[string]string{}}
 	for rows.Next() {
 		var r R
-		if err := rows.Scan(P(&r).fields()...); err != nil {
+		fields := P(&r).fields()
+		if err := rows.Scan(fields...); err != nil {
+			return nil, unavailable(err)
+		}
+		if err := reveal.all(ctx, fields); err != nil {
 			return nil, unavailable(err)
 		}
 		found = append(found, r)

@@ -26,7 +26,7 @@ type stored struct {
 }
 
 func (r *stored) fields() []any {
-	return []any{&r.Position, &r.Boundary, text{&r.ID}, &r.Data, hash{&r.Chain}, &r.number, &r.email, &r.name}
+	return []any{&r.Position, &r.Boundary, text{&r.ID}, &r.Data, hash{&r.Chain}, &r.number, emailColumn{&r.email}, &r.name}
 }
 
 const selectCommits = `
@@ -70,7 +70,7 @@ func (v *Views) Commit(ctx context.Context, org domain.OrganizationID, at domain
 	if err != nil {
 		return CommitRow{}, err
 	}
-	return r.decode()
+	return v.decode(ctx, r)
 }
 
 func (v *Views) commits(ctx context.Context, query string, args ...any) ([]CommitRow, error) {
@@ -80,7 +80,7 @@ func (v *Views) commits(ctx context.Context, query string, args ...any) ([]Commi
 	}
 	commits := make([]CommitRow, len(found))
 	for i, r := range found {
-		if commits[i], err = r.decode(); err != nil {
+		if commits[i], err = v.decode(ctx, r); err != nil {
 			return nil, err
 		}
 	}
@@ -88,8 +88,11 @@ func (v *Views) commits(ctx context.Context, query string, args ...any) ([]Commi
 }
 
 // decode is ErrViews if the second copy is not what was written, too.
-func (r stored) decode() (CommitRow, error) {
+func (v *Views) decode(ctx context.Context, r stored) (CommitRow, error) {
 	commit, err := eventstore.Decode(r.Record)
+	if err == nil {
+		commit, err = v.vault.Opened(ctx, commit)
+	}
 	return CommitRow{commit, r.Chain, r.Data, r.number, r.email, r.name}, unavailable(err)
 }
 

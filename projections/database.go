@@ -18,6 +18,8 @@ import (
 	"github.com/lib/pq"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"jeton/eventstore"
 )
 
 // readers is how many questions a database is asked at once.
@@ -115,7 +117,8 @@ func away(err error) bool {
 }
 
 var (
-	awayErrors = []error{driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.DeadlineExceeded}
+	awayErrors = []error{driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.DeadlineExceeded,
+		eventstore.ErrUnavailable, eventstore.ErrUnknown} // keys, which stand beside the log
 
 	awayClasses = []string{
 		"08", // connection

@@ -243,7 +243,7 @@ func TestEnterWhereNothingIs(t *testing.T) {
 	w.in(neighbour, theirs.actor, domain.DeleteOrganization{Alias: "other"})
 	_, err = w.model.Enter(neighbour, engine, theirs.secret.Reveal(), "", Use{})
 	fails(t, "a deleted organization", err, domain.ErrNotFound)
-	loading := NewModel(w.store, w.now)
+	loading := NewModel(w.store, vault, w.now)
 	_, err = loading.Enter(w.org, engine, w.owner.secret.Reveal(), "", Use{})
 	fails(t, "a model that is still reading", err, ErrLoading)
 }

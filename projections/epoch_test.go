@@ -16,14 +16,7 @@ import (
 
 // sealer is one of a node.
 func (w *world) sealer(m *Model, v *Views) *Sealer {
-	return &Sealer{Model: m, Views: v, Vault: w.vault, Log: "log-of-the-test", Every: time.Minute}
-}
-
-func openVault(t testing.TB) *eventstore.Vault {
-	t.Helper()
-	v, err := eventstore.OpenVault(t.Context(), new(eventstore.MemoryKeys), eventstore.Master{1})
-	fails(t, "vault", err, nil)
-	return v
+	return &Sealer{Model: m, Views: v, Vault: vault, Log: "log-of-the-test", Every: time.Minute}
 }
 
 // seal lets a minute pass and seals what there is.
@@ -70,7 +63,6 @@ func (w *world) prove(v *Views, of ProofOf) eventstore.Shown {
 func TestEpochs(t *testing.T) {
 	everywhere(t, func(t *testing.T, url string) {
 		w := newWorld(t)
-		w.vault = openVault(t)
 		v := viewsOf(w, url)
 		s := w.sealer(w.model, v)
 		neighbour, _ := w.create("other", "other@example.org")
@@ -137,7 +129,6 @@ func TestEpochs(t *testing.T) {
 // no epochs.
 func TestEpochsOfTwoNodes(t *testing.T) {
 	w := newWorld(t)
-	w.vault = openVault(t)
 	other := w.other()
 	sealers := []*Sealer{w.sealer(w.model, viewsOf(w, sqliteURL(t))), w.sealer(other, viewsOf(w, sqliteURL(t)))}
 	sealAll := func() {
@@ -180,7 +171,6 @@ func TestEpochsOfTwoNodes(t *testing.T) {
 // TestEpochsSealByThemselves: Run seals what happened.
 func TestEpochsSealByThemselves(t *testing.T) {
 	w := newWorld(t)
-	w.vault = openVault(t)
 	v := viewsOf(w, sqliteURL(t))
 	s := w.sealer(w.model, v)
 	s.Every = time.Millisecond
@@ -192,7 +182,6 @@ func TestEpochsSealByThemselves(t *testing.T) {
 // taken into the views.
 func TestSecondHistory(t *testing.T) {
 	w := newWorld(t)
-	w.vault = openVault(t)
 	v := viewsOf(w, sqliteURL(t))
 	s := w.sealer(w.model, v)
 	w.grow(10)

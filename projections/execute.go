@@ -113,7 +113,11 @@ func (b *boundary[State]) decide(m *Model, meta domain.Meta, decide func(State, 
 
 // append stores a commit and takes it into memory.
 func (m *Model) append(ctx context.Context, c domain.Commit, after domain.Position) (domain.Commit, error) {
-	entry, err := eventstore.Encode(c)
+	sealed, err := m.vault.Sealed(ctx, c)
+	if err != nil {
+		return c, err
+	}
+	entry, err := eventstore.Encode(sealed)
 	if err != nil {
 		return c, err
 	}

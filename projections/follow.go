@@ -90,7 +90,7 @@ func (f *follower) follow(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() {
 		defer close(coming)
-		ended <- f.store.Follow(ctx, from, func(r eventstore.Record) error { return read(ctx, r, coming) })
+		ended <- f.store.Follow(ctx, from, func(r eventstore.Record) error { return f.read(ctx, r, coming) })
 	}()
 	err = f.drain(ctx, coming)
 	cancel()
@@ -135,8 +135,13 @@ func (f *follower) before(ctx context.Context, p domain.Position) (head eventsto
 	return head, err
 }
 
-func read(ctx context.Context, r eventstore.Record, coming chan<- pending) error {
+// read takes a record for the tables, which carry what is personal as it is sealed.
+func (f *follower) read(ctx context.Context, r eventstore.Record, coming chan<- pending) error {
 	commit, err := eventstore.Decode(r)
+	if err != nil {
+		return err
+	}
+	err = f.insist(ctx, func(ctx context.Context) (err error) { commit, err = f.vault.Carried(ctx, commit); return err })
 	if err != nil {
 		return err
 	}

@@ -440,7 +440,12 @@ func (l *life) endsPerson() {
 		return
 	}
 	id := l.someone().id
-	l.askAbove(l.owner.actor, domain.OrganizationID{}, domain.DeleteAccount{Account: id, Reason: "asked for it"})
+	if l.maybe() {
+		l.askAbove(l.owner.actor, domain.OrganizationID{}, domain.DeleteAccount{Account: id, Reason: "asked for it"})
+	}
+	if l.maybe() {
+		l.askAbove(l.owner.actor, domain.OrganizationID{}, domain.EraseAccount{Account: id, Reason: "asked for it"})
+	}
 	if l.maybe() {
 		for _, leaver := range l.model.tenant(l.org).leavers() {
 			l.ask(system, domain.RemoveMember{Account: leaver, Reason: "the account was deleted"})

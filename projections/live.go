@@ -72,13 +72,20 @@ func (f *feed) wait() <-chan struct{} {
 }
 
 // part tells those who follow organizations that the account of somebody in them is
-// gone.
+// gone, or nobody's any more that they know.
 func (m *Model) part(c domain.Commit) {
 	for _, e := range c.Events {
-		if gone, is := e.(domain.AccountDeleted); is {
-			for _, t := range m.all() {
-				t.parted(gone.Account)
-			}
+		var parted domain.AccountID
+		switch e := e.(type) {
+		case domain.AccountDeleted:
+			parted = e.Account
+		case domain.AccountErased:
+			parted = e.Account
+		default:
+			continue
+		}
+		for _, t := range m.all() {
+			t.parted(parted)
 		}
 	}
 }
@@ -355,7 +362,7 @@ func (l *live) holder(pieces []domain.Piece, seat uint32) []domain.Piece {
 	p := l.tenant.personIn(seat)
 	var account domain.Account
 	if p != nil {
-		account = p.Account
+		account = *p.account.Load()
 	}
 	if piece, has := l.tenant.state.HolderPiece(seat, account, p.isGone()); has {
 		pieces = append(pieces, piece)

@@ -663,7 +663,7 @@ func TestLiveRefuses(t *testing.T) {
 	tell := func(Told) error { return nil }
 	err := w.model.Live(t.Context(), newOrganizationID(), w.engine, 0, nil, tell)
 	fails(t, "an unknown organization", err, domain.ErrNotFound)
-	err = NewModel(w.store, w.now).Live(t.Context(), w.org, w.engine, 0, nil, tell)
+	err = NewModel(w.store, vault, w.now).Live(t.Context(), w.org, w.engine, 0, nil, tell)
 	fails(t, "a model that is still reading", err, ErrLoading)
 	broken := errors.New("broken")
 	err = w.model.Live(t.Context(), w.org, w.engine, 0, nil, func(Told) error { return broken })
@@ -682,7 +682,7 @@ func TestLiveRefuses(t *testing.T) {
 // TestLiveEndsWithTheLog: what is damaged is not passed on.
 func TestLiveEndsWithTheLog(t *testing.T) {
 	w := newLab(t, personal)
-	m := NewModel(w.store, w.now)
+	m := NewModel(w.store, vault, w.now)
 	stopped := make(chan error, 1)
 	stop := background(t, func(ctx context.Context) error { err := m.Run(ctx); stopped <- err; return err })
 	fails(t, "load", m.Loaded(t.Context()), nil)

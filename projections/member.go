@@ -23,7 +23,7 @@ type MemberRow struct {
 
 func (r *MemberRow) fields() []any {
 	return []any{
-		text{&r.Organization}, text{&r.Account}, &r.Number, &r.Email,
+		text{&r.Organization}, text{&r.Account}, &r.Number, emailColumn{&r.Email},
 		&r.Role, &r.Suspended, &r.Reason,
 		&r.Limit.Requests, &r.Limit.Window, &r.Added, &r.Changed,
 	}

@@ -17,6 +17,7 @@ import (
 // Model is the view that decides and checks. Run keeps it up with the log.
 type Model struct {
 	store eventstore.Store
+	vault *eventstore.Vault
 	now   func() time.Time
 
 	directory *boundary[*domain.Directory]
@@ -31,6 +32,7 @@ type Model struct {
 	allowances allowances
 	vouching   vouching
 	uses       uses
+	erasures   erasures
 	suspects   chan suspect
 
 	following progress
@@ -55,21 +57,24 @@ type tenant struct {
 
 // person is an account as those see it who check its tokens.
 type person struct {
-	domain.Account
-	id   domain.AccountID
-	gone atomic.Bool // the account was deleted
+	account atomic.Pointer[domain.Account]
+	id      domain.AccountID
+	gone    atomic.Bool // the account was deleted
 }
 
-// NewModel is an empty model of the store's log. now is time.Now but in tests.
-func NewModel(store eventstore.Store, now func() time.Time) *Model {
+// NewModel is an empty model of the store's log, in which the vault has sealed what is
+// personal. now is time.Now but in tests.
+func NewModel(store eventstore.Store, vault *eventstore.Vault, now func() time.Time) *Model {
 	m := &Model{
 		store:     store,
+		vault:     vault,
 		now:       now,
 		directory: new(boundary[*domain.Directory]),
 		places:    map[domain.OrganizationID]uint32{},
 		people:    map[domain.AccountID]*person{},
 		suspects:  make(chan suspect, manySuspects),
 		uses:      uses{early: make(chan struct{}, 1)},
+		erasures:  newErasures(),
 		loaded:    make(chan struct{}),
 		stopped:   make(chan struct{}),
 	}
@@ -106,12 +111,16 @@ func (m *Model) run(ctx context.Context, remembered []eventstore.Head) error {
 			return &eventstore.Damage{Position: last + 1, What: fmt.Sprintf("the log ends here, but its commits up to %d are known: it went backwards", head.Position)}
 		}
 	}
+	defer m.erasing(ctx)()
 	m.serveFrom(last, 0)
 	return m.readAhead(ctx, func(r eventstore.Record) error {
-		if err := m.follow(r); err != nil {
+		if err := m.follow(ctx, r); err != nil {
 			return err
 		}
 		if err := compare(r.Head(), remembered); err != nil {
+			return err
+		}
+		if err := m.faces(r.Position == last); err != nil {
 			return err
 		}
 		m.serveFrom(last, r.Position)
@@ -178,13 +187,16 @@ func compare(head eventstore.Head, remembered []eventstore.Head) error {
 	return nil
 }
 
-func (m *Model) follow(r eventstore.Record) error {
+func (m *Model) follow(ctx context.Context, r eventstore.Record) error {
 	if sum, own := m.own.LoadAndDelete(r.Position); own && sum == r.Sum() {
 		m.following.reach(r.Position)
 		return nil
 	}
 	commit, err := eventstore.Decode(r)
 	if err != nil {
+		return err
+	}
+	if commit, err = m.opened(ctx, commit); err != nil {
 		return err
 	}
 	if err := m.apply(commit, r.Sum()); err != nil {
@@ -202,6 +214,7 @@ func (m *Model) apply(c domain.Commit, sum domain.Hash) error {
 			d.Evolve(c)
 			m.meet(c)
 			m.begin(c)
+			m.efface(c)
 			m.part(c)
 		})
 	}
@@ -223,7 +236,9 @@ func (m *Model) meet(c domain.Commit) {
 	for _, e := range c.Events {
 		switch e := e.(type) {
 		case domain.AccountRegistered:
-			m.people[e.Account] = &person{Account: domain.Account{Number: c.Position, Email: e.Email}, id: e.Account}
+			p := &person{id: e.Account}
+			p.account.Store(&domain.Account{Number: c.Position, Email: e.Email})
+			m.people[e.Account] = p
 		case domain.AccountDeleted:
 			if p := m.people[e.Account]; p != nil {
 				p.gone.Store(true)

@@ -364,7 +364,7 @@ func TestRememberedHeads(t *testing.T) {
 		"the log is of another world": {grown(t, 20), known.Position},
 	} {
 		t.Run(what, func(t *testing.T) {
-			m := NewModel(c.store, w.now)
+			m := NewModel(c.store, vault, w.now)
 			err := m.Run(t.Context(), known)
 			isDamage(t, "run", err, c.at)
 			here := *w
@@ -385,12 +385,12 @@ func grown(t *testing.T, commits int) eventstore.Store {
 func TestUnreadableCommitStopsTheModel(t *testing.T) {
 	for what, data := range map[string]string{
 		"kind":    `{"v":1,"id":%q,"at":"2027-03-01T12:00:00Z","by":{"kind":"system"},"events":[{"kind":"token.forged","data":{}}]}`,
-		"version": `{"v":2,"id":%q,"at":"2027-03-01T12:00:00Z","by":{"kind":"system"},"events":[]}`,
+		"version": `{"v":3,"id":%q,"at":"2027-03-01T12:00:00Z","by":{"kind":"system"},"events":[]}`,
 		"rubbish": `%q`,
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
-			m := NewModel(w.store, w.now)
+			m := NewModel(w.store, vault, w.now)
 			stopped := make(chan error, 1)
 			background(t, func(ctx context.Context) error { err := m.Run(ctx); stopped <- err; return err })
 			fails(t, "before", m.Loaded(t.Context()), nil)
@@ -425,7 +425,7 @@ func TestLogThatContradictsItself(t *testing.T) {
 				after = w.last()
 			}
 			at := w.commit(commit.Boundary, after, commit)
-			m := NewModel(w.store, w.now)
+			m := NewModel(w.store, vault, w.now)
 			err := m.Run(t.Context())
 			isDamage(t, "run", err, at)
 			w.refuses(m, err)
@@ -441,7 +441,7 @@ func TestNothingIsServedFromHalfALog(t *testing.T) {
 	slow := &slowStore{Store: w.store, appended: make(chan struct{}), until: w.last()}
 	w.do(w.owner.actor, domain.RevokeToken{Token: id})
 
-	m := NewModel(slow, w.now)
+	m := NewModel(slow, vault, w.now)
 	_, err := m.Check(secret.Reveal(), Use{})
 	fails(t, "before Run", err, ErrLoading)
 	background(t, func(ctx context.Context) error { return m.Run(ctx) })

@@ -51,7 +51,7 @@ func (home installation) run(t *testing.T, do func(*world, *Views)) {
 		store, err = eventstore.Create(t.Context(), embedded.JetStream(), 1)
 	}
 	fails(t, "open the log", err, nil)
-	v, err := OpenViews(t.Context(), home.views)
+	v, err := OpenViews(t.Context(), home.views, vault)
 	fails(t, "open the views", err, nil)
 	known, _, err := v.Remembered(t.Context())
 	fails(t, "remembered", err, nil)

@@ -57,13 +57,13 @@ type Author struct {
 }
 
 func (a *Author) fields() []any {
-	return []any{&a.Kind, text{&a.Account}, text{&a.Token}, &a.Number, &a.Email, &a.Name}
+	return []any{&a.Kind, text{&a.Account}, text{&a.Token}, &a.Number, emailColumn{&a.Email}, &a.Name}
 }
 
 func (r *TokenRow) fields() []any {
 	fields := []any{
 		text{&r.Organization}, text{&r.ID}, &r.Number, text{&r.Kind}, &r.Name, &r.Description,
-		text{&r.Holder}, &r.HolderNumber, &r.HolderEmail, &r.HolderName, &r.Suspended,
+		text{&r.Holder}, &r.HolderNumber, emailColumn{&r.HolderEmail}, &r.HolderName, &r.Suspended,
 		document{&r.Terms}, &r.Unbound,
 		&r.Issued, &r.Expires, &r.Made, &r.Rotated, &r.PreviousUntil, &r.Used, &r.Reused,
 		&r.Waiting, &r.Revoked, &r.Ended, &r.Reason, &r.Changed,

@@ -18,8 +18,7 @@ import (
 //	{"v": 1, "reporter": "0123456789abcdef", "number": 7, "node": "a.example.org",
 //	 "at": "2026-11-22T08:00:00Z", "uses": [
 //	  {"org": "…", "token": "…", "last": "2026-11-22T07:59:00Z", "days": {"2026-11-22": 5},
-//	   "networks": [{"network": "192.0.2.0/24", "last": "2026-11-22T07:59:00Z"}],
-//	   "engine": "…", "agent": "curl/8.5.0", "permissions": ["tokens.check"]}]}
+//	   "where": "account-… usage-… AB…", "engine": "…", "permissions": ["tokens.check"]}]}
 //
 // A reporter is one life of a node, and numbers its reports from 1 on without a
 // gap, each told only when the one before is stored; so a report whose number is
@@ -27,8 +26,12 @@ import (
 // however late it is stored again. node is for people.
 //
 // In uses a token stands once, and all of it is what there is more since the
-// report before: days are counts of UTC days, to be added; networks (/24, /48), at
-// most 5, permissions, engine and agent are to be merged. All but org, token, last
+// report before: days are counts of UTC days, to be added; permissions, engine and what is
+// in where are to be merged. where is sealed (Vault.Conceal) under the key of the token's
+// holder, or else of the organization, and is JSON: {"networks": [{"network":
+// "192.0.2.0/24", "last": "2026-11-22T07:59:00Z"}], "agent": "curl/8.5.0"}, at most 5
+// networks (/24, /48). Reports from before have both in clear instead of where.
+// All but org, token, last
 // and days may be missing. engine is the token of who asked for the check. What is
 // not known here is ignored; v changes if that would be wrong.
 type report struct {
@@ -49,6 +52,7 @@ type tokenUse struct {
 	Last         domain.Instant        `json:"last"`
 	Days         map[string]int64      `json:"days"`
 	Networks     []NetworkUse          `json:"networks,omitempty"`
+	Where        string                `json:"where,omitempty"`
 	Engine       domain.TokenID        `json:"engine,omitzero"`
 	Agent        string                `json:"agent,omitempty"`
 	Permissions  []string              `json:"permissions,omitempty"`
@@ -128,7 +132,7 @@ func (r *reporter) last() error {
 func (r *reporter) flush(ctx context.Context) error {
 	err := r.send(ctx)
 	for at, round := uint32(0), r.uses.round.Add(1); err == nil && at < r.uses.size(); {
-		if at, err = r.collect(at, round); err == nil {
+		if at, err = r.collect(ctx, at, round); err == nil {
 			err = r.send(ctx)
 		}
 	}
@@ -150,14 +154,16 @@ func (r *reporter) send(ctx context.Context) error {
 
 // collect makes a report of what deltas hold from one on, and answers where the
 // next begins.
-func (r *reporter) collect(at, round uint32) (next uint32, err error) {
+func (r *reporter) collect(ctx context.Context, at, round uint32) (next uint32, err error) {
 	r.Uses = nil
 	for n := 0; at < r.uses.size() && n < enoughReport; at++ {
 		s := r.uses.end(at, round)
 		if s.token.IsZero() {
 			continue
 		}
-		use, err := json.Marshal(r.told(&s))
+		told := r.told(&s)
+		r.hide(ctx, &told)
+		use, err := json.Marshal(told)
 		if err != nil {
 			return at, fmt.Errorf("report usage: %w", err)
 		}

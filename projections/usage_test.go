@@ -40,6 +40,13 @@ func (k *kept) uses(t testing.TB) (all []tokenUse) {
 		}
 		_, uses, err := readReport(data)
 		fails(t, "read a report", err, nil)
+		for i := range uses {
+			if len(uses[i].Networks) > 0 || uses[i].Agent != "" {
+				t.Errorf("a report tells in clear: %s", data)
+			}
+			fails(t, "open a report", uses[i].show(t.Context(), vault), nil)
+			uses[i].Where = ""
+		}
 		all = append(all, uses...)
 	}
 	return all

@@ -17,7 +17,8 @@ import (
 
 // createUsage makes the tables of usage. A rebuild keeps them, for usage is not in
 // the log. usage_reporters says which reports are in: the sequence alone does not,
-// when a stream was lost or a report was stored twice.
+// when a stream was lost or a report was stored twice. In networks is all of where,
+// sealed; agent is from before, and empty.
 const createUsage = `
 CREATE TABLE IF NOT EXISTS usage_checkpoint (
 	one      BIGINT NOT NULL PRIMARY KEY,
@@ -63,6 +64,7 @@ type UsageRow struct {
 	Engine      domain.TokenID // of who asked for a check last; zero: nobody did
 	Agent       string         // the last program, as it called itself
 	Permissions []string       // that were of use, by name
+	key         string         // that Networks and Agent are sealed with
 	Days        []DayUse       // of the last 30, those on which it was used, the oldest first
 }
 
@@ -75,12 +77,12 @@ type DayUse struct {
 func (d *DayUse) fields() []any { return []any{&d.Day, &d.N} }
 
 func (r *UsageRow) fields() []any {
-	return []any{&r.Last, document{&r.Networks}, text{&r.Engine}, &r.Agent, document{&r.Permissions}}
+	return []any{&r.Last, r.where(), text{&r.Engine}, document{&r.Permissions}}
 }
 
 const (
 	selectUsage = `
-SELECT last, networks, engine, agent, permissions
+SELECT last, networks, engine, permissions
 FROM token_usage
 WHERE organization = ? AND token = ?`
 
@@ -182,6 +184,9 @@ func (v *Views) takeUsage(ctx context.Context, seq uint64, data []byte, note fun
 	for _, u := range uses {
 		note(u.Organization, u.Token, u.Last)
 	}
+	if err := insist(ctx, func(ctx context.Context) error { return v.showUses(ctx, uses) }, ignore); err != nil {
+		return err
+	}
 	return insist(ctx, func(ctx context.Context) error { return v.writeUsage(ctx, seq, r, uses) }, ignore)
 }
 
@@ -192,7 +197,7 @@ ON CONFLICT (one) DO UPDATE SET sequence = excluded.sequence`
 // writeUsage writes a report, unless it is in, and how far the tables are.
 func (v *Views) writeUsage(ctx context.Context, seq uint64, r report, uses []tokenUse) error {
 	return v.within(ctx, func(tx *sqlx.Tx) error {
-		b := batch{ctx, tx, map[string]*sqlx.Stmt{}, nil}
+		b := usageBatch{batch{ctx, tx, map[string]*sqlx.Stmt{}, nil}, v.vault}
 		// First, because it locks: what is read from here on nobody else changes.
 		if _, err := b.exec(moveUsage, domain.Position(seq)); err != nil || len(uses) == 0 {
 			return err
@@ -220,7 +225,7 @@ DELETE FROM usage_reporters WHERE at < ?`
 )
 
 // enter reports whether a report is new, and remembers that it is in.
-func (b batch) enter(r report) (fresh bool, err error) {
+func (b usageBatch) enter(r report) (fresh bool, err error) {
 	node := string(appendPrintable(make([]byte, 0, maxAgent), r.Node))
 	n, err := b.exec(enterReport, r.Reporter, node, domain.Position(r.Number), r.At)
 	if err == nil && r.Number == 1 {
@@ -245,19 +250,19 @@ type usedDay struct {
 }
 
 // merge adds what was reported to what the tables have.
-func (b batch) merge(uses []tokenUse) error {
+func (b usageBatch) merge(uses []tokenUse) error {
 	merged, days := map[usedToken]*UsageRow{}, map[usedDay]int64{}
 	for _, u := range uses {
-		merged[u.key()] = new(UsageRow)
+		merged[u.used()] = new(UsageRow)
 	}
 	if err := b.known(merged); err != nil {
 		return err
 	}
 	for _, u := range uses {
-		merged[u.key()].add(u)
+		merged[u.used()].add(u)
 		for name, n := range u.Days {
 			at, _ := dayNamed(name) // was checked
-			days[usedDay{u.key(), at}] += n
+			days[usedDay{u.used(), at}] += n
 		}
 	}
 	if err := b.writeRows(merged); err != nil {
@@ -266,7 +271,7 @@ func (b batch) merge(uses []tokenUse) error {
 	return b.writeDays(days)
 }
 
-func (u tokenUse) key() usedToken { return usedToken{u.Organization, u.Token} }
+func (u tokenUse) used() usedToken { return usedToken{u.Organization, u.Token} }
 
 // add is the use of a token after others, as far as it was later.
 func (r *UsageRow) add(u tokenUse) {
@@ -274,6 +279,9 @@ func (r *UsageRow) add(u tokenUse) {
 		r.Last, r.Engine, r.Agent = u.Last, cmp.Or(u.Engine, r.Engine), cmp.Or(u.Agent, r.Agent)
 	} else {
 		r.Engine, r.Agent = cmp.Or(r.Engine, u.Engine), cmp.Or(r.Agent, u.Agent)
+	}
+	if r.key == "" || u.Where != "" {
+		r.key = u.key()
 	}
 	r.Networks = latest(append(r.Networks, u.Networks...))
 	r.Permissions = append(r.Permissions, u.Permissions...)
@@ -296,12 +304,12 @@ func latest(all []NetworkUse) []NetworkUse {
 }
 
 const selectUsageOf = `
-SELECT organization, token, last, networks, engine, agent, permissions
+SELECT organization, token, last, networks, engine, permissions
 FROM token_usage
 WHERE (organization, token) IN (VALUES `
 
 // known reads what the tables have of some tokens.
-func (b batch) known(of map[usedToken]*UsageRow) error {
+func (b usageBatch) known(of map[usedToken]*UsageRow) error {
 	var args []any
 	for key := range of {
 		args = append(args, key.organization, key.token)
@@ -314,7 +322,11 @@ func (b batch) known(of map[usedToken]*UsageRow) error {
 	for found.Next() {
 		var key usedToken
 		var r UsageRow
-		if err := found.Scan(append([]any{text{&key.organization}, text{&key.token}}, r.fields()...)...); err != nil {
+		fields := r.fields()
+		if err := found.Scan(append([]any{text{&key.organization}, text{&key.token}}, fields...)...); err != nil {
+			return err
+		}
+		if err := (revealing{b.vault, nil}).all(b.ctx, fields); err != nil {
 			return err
 		}
 		*of[key] = r
@@ -331,10 +343,10 @@ ON CONFLICT (organization, token) DO UPDATE SET last = excluded.last, networks =
 	engine = excluded.engine, agent = excluded.agent, permissions = excluded.permissions`
 )
 
-func (b batch) writeRows(merged map[usedToken]*UsageRow) error {
+func (b usageBatch) writeRows(merged map[usedToken]*UsageRow) error {
 	var args []any
 	for key, r := range merged {
-		networks, err := writtenList(r.Networks)
+		where, err := b.hidden(key, r)
 		if err != nil {
 			return err
 		}
@@ -342,7 +354,7 @@ func (b batch) writeRows(merged map[usedToken]*UsageRow) error {
 		if err != nil {
 			return err
 		}
-		args = append(args, key.organization, key.token, r.Last, networks, r.Engine, r.Agent, permissions)
+		args = append(args, key.organization, key.token, r.Last, where, r.Engine, "", permissions)
 	}
 	_, err := b.exec(insertUsage+rows(len(merged), usageColumns)+orMerged, args...)
 	return err
@@ -370,7 +382,7 @@ WHERE day <= ? AND (organization, token) IN (VALUES `
 )
 
 // writeDays adds counts, and drops those of days that are too old by then.
-func (b batch) writeDays(days map[usedDay]int64) error {
+func (b usageBatch) writeDays(days map[usedDay]int64) error {
 	for part := range slices.Chunk(slices.Collect(maps.Keys(days)), manyUses) {
 		var args []any
 		newest := map[domain.Instant][]any{}
@@ -390,7 +402,7 @@ func (b batch) writeDays(days map[usedDay]int64) error {
 	return nil
 }
 
-func (b batch) dropDays(newest domain.Instant, tokens []any) error {
+func (b usageBatch) dropDays(newest domain.Instant, tokens []any) error {
 	args := append([]any{newest - usageDays*day}, tokens...)
 	_, err := b.exec(dropUsageDays+rows(len(tokens)/2, 2)+")", args...)
 	return err

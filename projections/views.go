@@ -24,23 +24,22 @@ var (
 // Views is the view that people ask: tables in SQLite or PostgreSQL. Run keeps
 // them up with the log. Several servers may have one log and one PostgreSQL.
 type Views struct {
-	// Vault has the keys by which addresses are found in the audit log. Nil: they are
-	// not. It is set before Run.
-	Vault *eventstore.Vault
-
 	write, read *sqlx.DB
+	vault       *eventstore.Vault // opens what the tables have sealed
 	following   progress
 	skips       skips
 }
 
 // OpenViews opens the database that a URL names, "sqlite:/path/file.db" or
 // "postgres://…", and makes its tables if they are missing or of an older version.
-// Those of a younger version are refused. No error shows the URL.
-func OpenViews(ctx context.Context, url string) (*Views, error) {
+// Those of a younger version are refused. No error shows the URL. The vault may be
+// unlocked later, before rows are asked for.
+func OpenViews(ctx context.Context, url string, vault *eventstore.Vault) (*Views, error) {
 	v, err := connect(url)
 	if err != nil {
 		return nil, err
 	}
+	v.vault = vault
 	at, err := v.prepare(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the views: %w", err), v.Close())

@@ -33,7 +33,7 @@ func sqliteURL(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir
 
 func openViews(t testing.TB, url string) *Views {
 	t.Helper()
-	v, err := OpenViews(t.Context(), url)
+	v, err := OpenViews(t.Context(), url, vault)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +328,7 @@ func TestManyServersMakeTheTablesAtOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for range 6 {
 			all.Go(func() {
-				v, err := OpenViews(t.Context(), url)
+				v, err := OpenViews(t.Context(), url, vault)
 				if err != nil {
 					t.Error(err)
 					return
@@ -597,7 +597,7 @@ func TestSchemaVersions(t *testing.T) {
 		same(t, "rows of an older version", dump(t, older), before)
 
 		tamper(t, v, `UPDATE checkpoint SET schema_version = ?`, schemaVersion+1)
-		if _, err := OpenViews(t.Context(), url); err == nil || !strings.Contains(err.Error(), "newer version") {
+		if _, err := OpenViews(t.Context(), url, vault); err == nil || !strings.Contains(err.Error(), "newer version") {
 			t.Fatalf("open tables of a younger version: got %v", err)
 		}
 		if err := stops(t, v, w.store, storeID); !strings.Contains(err.Error(), "newer version") {
@@ -641,7 +641,7 @@ func TestOpenViewsRefuses(t *testing.T) {
 		"postgres://u:hunter2@127.0.0.1:1/x?sslmode=disable", "postgres://u:hunter2@db:port/x",
 		"sqlite:/no/such/directory/views.db",
 	} {
-		v, err := OpenViews(t.Context(), url)
+		v, err := OpenViews(t.Context(), url, vault)
 		if err == nil {
 			t.Errorf("%q was opened", url)
 			_ = v.Close()

@@ -32,7 +32,6 @@ type world struct {
 
 	programs []domain.AccountID // the service accounts that there are or were
 	sent     sent
-	vault    *eventstore.Vault // where a test seals epochs
 }
 
 // somebody is somebody who can act.
@@ -67,7 +66,7 @@ func (w *world) pass(d time.Duration) { w.clock.Add(d.Milliseconds()) }
 // node is a model of the log, which follows it until the test ends or end is called.
 func (w *world) node(remembered ...eventstore.Head) (m *Model, end func() error) {
 	w.Helper()
-	m = NewModel(w.store, w.now)
+	m = NewModel(w.store, vault, w.now)
 	end = background(w, func(ctx context.Context) error { return m.Run(ctx, remembered...) })
 	if err := m.Loaded(w.Context()); err != nil {
 		w.Fatal(err)

@@ -29,14 +29,15 @@ func (b bench) audit(ctx context.Context) error {
 		defer os.RemoveAll(dir)
 		url, name = "sqlite:"+filepath.Join(dir, "views.db"), "SQLite"
 	}
-	views, err := projections.OpenViews(ctx, url)
+	vault, err := eventstore.OpenVault(ctx, new(eventstore.MemoryKeys), eventstore.NewMaster())
+	if err != nil {
+		return err
+	}
+	views, err := projections.OpenViews(ctx, url, vault)
 	if err != nil {
 		return err
 	}
 	defer views.Close()
-	if views.Vault, err = eventstore.OpenVault(ctx, new(eventstore.MemoryKeys), eventstore.Master{1}); err != nil {
-		return err
-	}
 	past := newPast(b.Rows)
 	took, err := past.load(ctx, views)
 	if err != nil {

@@ -58,6 +58,7 @@ func (b bench) commands(ctx context.Context) error {
 type commandBench struct {
 	server *eventstore.Embedded
 	store  *eventstore.JetStream
+	vault  *eventstore.Vault
 	model  *projections.Model
 	org    domain.OrganizationID
 	actor  domain.Actor
@@ -74,7 +75,14 @@ func (c *commandBench) start(ctx context.Context, dir string) (err error) {
 	if c.store, err = eventstore.Create(ctx, c.server.JetStream(), 1); err != nil {
 		return err
 	}
-	c.model = projections.NewModel(c.store, time.Now)
+	keys, err := eventstore.OpenKeys(ctx, c.store)
+	if err != nil {
+		return err
+	}
+	if c.vault, err = eventstore.OpenVault(ctx, keys, eventstore.NewMaster()); err != nil {
+		return err
+	}
+	c.model = projections.NewModel(c.store, c.vault, time.Now)
 	go func() { _ = c.model.Run(ctx) }() // Loaded reports what is wrong
 	if err := c.model.Loaded(ctx); err != nil {
 		return err
@@ -155,7 +163,7 @@ func (c *commandBench) publish(ctx context.Context, data [][]byte) (time.Duratio
 
 // visible is execute with the wait for SQL that the API has.
 func (c *commandBench) visible(ctx context.Context, dir string, rounds int) (rates []float64, err error) {
-	views, err := projections.OpenViews(ctx, "sqlite:"+filepath.Join(dir, "views.db"))
+	views, err := projections.OpenViews(ctx, "sqlite:"+filepath.Join(dir, "views.db"), c.vault)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ import (
 type platform struct {
 	server *eventstore.Embedded
 	store  *eventstore.JetStream
+	vault  *eventstore.Vault
 }
 
 // open opens the log of the data directory as the server does, but for the
@@ -34,8 +35,37 @@ func open(ctx context.Context, dir string, fast bool) (p platform, err error) {
 	if err != nil {
 		return p, err
 	}
-	p.store, err = eventstore.Open(ctx, p.server.JetStream())
+	if p.store, err = eventstore.Open(ctx, p.server.JetStream()); err != nil {
+		return p, err
+	}
+	p.vault, err = unlock(ctx, p.store, dir)
 	return p, err
+}
+
+// unlock opens the keys of a platform with the master key that jeton init has made.
+func unlock(ctx context.Context, store *eventstore.JetStream, dir string) (*eventstore.Vault, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "master.key"))
+	if err != nil {
+		return nil, err
+	}
+	masters, err := eventstore.ParseMasters(string(text))
+	if err != nil {
+		return nil, err
+	}
+	keys, err := eventstore.OpenKeys(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	return eventstore.OpenVault(ctx, keys, masters...)
+}
+
+// forgetful is a vault for a platform that is gone when the program ends.
+func forgetful(ctx context.Context) *eventstore.Vault {
+	vault, err := eventstore.OpenVault(ctx, new(eventstore.MemoryKeys), eventstore.NewMaster())
+	if err != nil {
+		panic(err) // keys in memory never fail
+	}
+	return vault
 }
 
 // founded is what jeton init printed.
@@ -61,7 +91,7 @@ func (b bench) load(ctx context.Context) error {
 		return err
 	}
 	defer p.server.Close()
-	model := projections.NewModel(p.store, time.Now)
+	model := projections.NewModel(p.store, p.vault, time.Now)
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() { _ = model.Run(running) }() // Loaded reports what is wrong
@@ -73,11 +103,12 @@ func (b bench) load(ctx context.Context) error {
 		return err
 	}
 	filled := time.Since(began)
-	return b.views(running, p.store, row{"commands without waiting for the disk, 32 writers", perSecond(rate(b.Tokens, filled)), "", "how the tokens were loaded"})
+	return b.views(running, p, row{"commands without waiting for the disk, 32 writers", perSecond(rate(b.Tokens, filled)), "", "how the tokens were loaded"})
 }
 
-func (b bench) views(ctx context.Context, store *eventstore.JetStream, filled row) error {
-	views, err := projections.OpenViews(ctx, "sqlite:"+filepath.Join(b.Dir, "views.db"))
+func (b bench) views(ctx context.Context, p platform, filled row) error {
+	store := p.store
+	views, err := projections.OpenViews(ctx, "sqlite:"+filepath.Join(b.Dir, "views.db"), p.vault)
 	if err != nil {
 		return err
 	}

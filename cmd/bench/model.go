@@ -16,7 +16,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"jeton/domain"
-	"jeton/eventstore"
 	"jeton/projections"
 )
 
@@ -43,7 +42,7 @@ func (b bench) model(ctx context.Context) error {
 		bare = append(bare, rate(int(last), took))
 		model = nil
 		before := settled()
-		model, took, err = rebuild(ctx, p.store)
+		model, took, err = rebuild(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -82,9 +81,9 @@ func settled() uint64 {
 }
 
 // rebuild reads the log into a new model, which follows no further.
-func rebuild(ctx context.Context, store eventstore.Store) (*projections.Model, time.Duration, error) {
+func rebuild(ctx context.Context, p platform) (*projections.Model, time.Duration, error) {
 	began := time.Now()
-	model := projections.NewModel(store, time.Now)
+	model := projections.NewModel(p.store, p.vault, time.Now)
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- model.Run(running) }()

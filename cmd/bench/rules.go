@@ -17,7 +17,7 @@ import (
 func (b bench) ruled(ctx context.Context) (result testing.BenchmarkResult, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	model := projections.NewModel(new(eventstore.Memory), time.Now)
+	model := projections.NewModel(new(eventstore.Memory), forgetful(ctx), time.Now)
 	go func() { _ = model.Run(ctx) }() // Loaded reports what is wrong
 	if err := model.Loaded(ctx); err != nil {
 		return result, err

@@ -46,7 +46,7 @@ func (b bench) streams(ctx context.Context) error {
 func (b bench) streamMemory(ctx context.Context) (r row, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	model := projections.NewModel(new(eventstore.Memory), time.Now)
+	model := projections.NewModel(new(eventstore.Memory), forgetful(ctx), time.Now)
 	go func() { _ = model.Run(ctx) }() // Loaded reports what is wrong
 	if err := model.Loaded(ctx); err != nil {
 		return r, err

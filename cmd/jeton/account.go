@@ -7,9 +7,9 @@ import (
 )
 
 func (p *Program) accountCommand() *cobra.Command {
-	cmd, r := p.remoteCommand(&cobra.Command{Use: "account", Short: "Delete the account of a person"})
+	cmd, r := p.remoteCommand(&cobra.Command{Use: "account", Short: "Delete the account of a person, or erase the person"})
 	r.organizationFlag(cmd)
-	cmd.AddCommand(r.accountDeleteCommand())
+	cmd.AddCommand(r.accountDeleteCommand(), r.accountEraseCommand())
 	return cmd
 }
 

@@ -15,22 +15,17 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"jeton/eventstore"
 )
 
 // beginSigned is begin for a service that signs its log all the time.
 func beginSigned(t *testing.T, change func(*Config)) *Main {
 	t.Helper()
-	vault, err := eventstore.OpenVault(t.Context(), new(eventstore.MemoryKeys), eventstore.Master{1})
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := defaults().withDefaults()
 	c.Data, c.Listen, c.StartTimeout = filepath.Join(t.TempDir(), "data"), "127.0.0.1:0", 0
 	change(&c)
 	m := &Main{
 		Stores: Stores{Config: c, Version: "test", Log: zerolog.New(zerolog.NewTestWriter(t))},
-		Stdout: new(bytes.Buffer), Now: time.Now, Vault: vault, SealEvery: 20 * time.Millisecond,
+		Stdout: new(bytes.Buffer), Now: time.Now, SealEvery: 20 * time.Millisecond,
 	}
 	if err := m.Open(context.Background()); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
+
+	"jeton/eventstore"
 )
 
 // Config is what the service can be told. Its zero value lacks the defaults;
@@ -25,6 +27,7 @@ type Config struct {
 	NATS            string
 	NATSCredentials string
 	Database        string
+	MasterKeys      []eventstore.Master
 	Replicas        int
 	StartTimeout    time.Duration
 	ShutdownGrace   time.Duration
@@ -91,6 +94,8 @@ func (c *Config) settings() []setting {
 			"credentials file for the NATS servers"},
 		{"database", text(&c.Database, "URL"), true, all,
 			"keep the views in this database, e.g. postgres://jeton@db/jeton?sslmode=verify-full or sqlite:/path/file.db; empty: SQLite in the data directory. Put passwords into JETON_DATABASE or JETON_DATABASE_FILE, not into an argument"},
+		{"master-key", masters(&c.MasterKeys), true, "",
+			"the key that wraps the keys of people, in base64"},
 		{"replicas", number(&c.Replicas), false, founding,
 			"how many NATS servers keep a new log: 1, or 3 and more, odd; an existing log stays as it is"},
 		{"organization", text(&c.Organization, "ALIAS"), false, founding,

@@ -10,6 +10,9 @@ import (
 
 // explain adds to the error of a damaged log how to recover from it.
 func (p *Program) explain(err error, c Config) error {
+	if text := c.keyRecovery(err); text != "" {
+		return fmt.Errorf("%w\n\n%s", err, text)
+	}
 	var damage *eventstore.Damage
 	if !errors.As(err, &damage) {
 		return err

@@ -18,6 +18,7 @@ import (
 //	jeton.json   which log belongs here; written last, so where it is all is
 //	lock         held by the process that uses the directory
 //	nats/        the log, unless it is kept elsewhere
+//	master.key   the master key of the people's keys, unless it is set elsewhere
 //	views.db     the views, unless they are kept elsewhere (and views.db-wal, -shm)
 //	founding     held while a platform is being founded; left by a founding that
 //	             broke off, whose remains the next one clears away
@@ -28,11 +29,12 @@ const (
 	lockFile     = "lock"
 	logFolder    = "nats"
 	viewsFile    = "views.db"
+	masterFile   = "master.key"
 	foundingFile = "founding"
 )
 
 // ours are the names that a founding may have left behind.
-var ours = []string{lockFile, logFolder, viewsFile, viewsFile + "-wal", viewsFile + "-shm"}
+var ours = []string{lockFile, logFolder, masterFile, viewsFile, viewsFile + "-wal", viewsFile + "-shm"}
 
 // mark says which log a directory belongs to.
 type mark struct {

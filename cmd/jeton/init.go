@@ -109,7 +109,11 @@ func (p *Program) init(ctx context.Context, c Config, output string) error {
 // made: a token that nobody has seen is of no use.
 func (p *Program) initIn(ctx context.Context, s *Stores, output string) error {
 	return s.with(ctx, func(ctx context.Context, model *projections.Model) error {
-		made, err := found(ctx, model, s.Config, "")
+		verifier, err := s.firstVerifier(ctx)
+		if err != nil {
+			return err
+		}
+		made, err := found(ctx, model, s.Config, verifier)
 		if err != nil {
 			return refused(err)
 		}

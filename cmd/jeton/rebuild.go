@@ -78,7 +78,7 @@ func (s *Stores) setAside(ctx context.Context, now time.Time) error {
 	if s.Config.Database != "" {
 		return usage("--accept-log: the views are in a database elsewhere\n  next: name a new and empty one with --database, without --accept-log, and keep this one: it has the second copy of what the log lost")
 	}
-	if views, err := projections.OpenViews(ctx, s.Config.database()); err == nil {
+	if views, err := projections.OpenViews(ctx, s.Config.database(), s.Vault); err == nil {
 		s.before, _, _ = views.Remembered(ctx)
 		if err := views.Close(); err != nil {
 			return err

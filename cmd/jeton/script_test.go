@@ -177,7 +177,7 @@ func start(ts *testscript.TestScript, name, command string, flags []string) *ser
 	s := &service{url: make(chan string, 1), exited: make(chan struct{})}
 	s.cmd = exec.Command(path, append([]string{command, "--listen", "127.0.0.1:0", "--log-format", "json"}, flags...)...)
 	s.cmd.Dir = ts.MkAbs(".")
-	for _, variable := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "TMPDIR", "GORACE", "JETON_DATABASE", "JETON_NATS", "JETON_DATABASE_FILE", "JETON_NATS_FILE", "JETON_LOG_LEVEL", "PGAI_PLATFORM_ACCESS_TOKEN", "DBLAB_VERIFICATION_TOKEN"} {
+	for _, variable := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "TMPDIR", "GORACE", "JETON_DATABASE", "JETON_NATS", "JETON_DATABASE_FILE", "JETON_NATS_FILE", "JETON_MASTER_KEY_FILE", "JETON_LOG_LEVEL", "PGAI_PLATFORM_ACCESS_TOKEN", "DBLAB_VERIFICATION_TOKEN"} {
 		if value := ts.Getenv(variable); value != "" {
 			s.cmd.Env = append(s.cmd.Env, variable+"="+value)
 		}

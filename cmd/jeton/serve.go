@@ -42,6 +42,13 @@ or a key that is not known is an error. The YAML file has the names of the flags
   listen: 127.0.0.1:8080
   trusted-proxies: [10.0.0.0/8]
 
+E-mails, addresses and user agents are stored encrypted under a key for each person, and those
+keys under the master key: 32 bytes in base64, from JETON_MASTER_KEY, the file that
+JETON_MASTER_KEY_FILE names, or master-key in the YAML file (jeton key new prints one). Of several,
+with commas or line ends between, the first encrypts and the others only decrypt: that is how it is
+changed. If none is set it is in the data directory, in master.key. Keep a copy where the backups of
+the data are not: without it nobody can read who is who, and the service does not start.
+
 /livez answers once the process is up, /readyz when requests should be sent here. While the log is
 being read all else answers 503. A damaged log is not served: the service says what it found and
 how to recover, and ends with 1; if it happens while it runs, it answers 503 and is not ready.`,
@@ -104,7 +111,6 @@ type Main struct {
 	Stores
 	Stdout io.Writer // where a new platform's first token is printed
 	Now    func() time.Time
-	Vault  *eventstore.Vault // keeps the keys that sign the log; nil: it is not signed
 	// SealEvery is how often the log is signed; 0: sealInterval.
 	SealEvery time.Duration
 

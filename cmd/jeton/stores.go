@@ -27,7 +27,8 @@ type Stores struct {
 	// Set by Open.
 	Store      *eventstore.JetStream
 	Views      *projections.Views
-	Remembered eventstore.Head // how far the views ever were
+	Vault      *eventstore.Vault // of the people's keys
+	Remembered eventstore.Head   // how far the views ever were
 
 	before   eventstore.Head // of the views that were set aside
 	storeID  string          // of the log that the views were made from
@@ -60,6 +61,7 @@ const (
 )
 
 func (s *Stores) open(ctx context.Context, may founding) error {
+	s.Vault = new(eventstore.Vault)
 	known, err := s.openData(ctx, may)
 	if err != nil {
 		return err
@@ -73,7 +75,10 @@ func (s *Stores) open(ctx context.Context, may founding) error {
 	if err := s.openLog(ctx, known, may); err != nil {
 		return err
 	}
-	return s.compare(known)
+	if err := s.compare(known); err != nil {
+		return err
+	}
+	return s.unlock(ctx)
 }
 
 // compare refuses a log that is not the one of the directory or of the views.
@@ -153,7 +158,7 @@ func (s *Stores) openServer(ctx context.Context) (err error) {
 func (s *Stores) openViews(ctx context.Context) error {
 	return s.insist(ctx, "the views", func() (err error) {
 		if s.Views == nil {
-			if s.Views, err = projections.OpenViews(ctx, s.Config.database()); err != nil {
+			if s.Views, err = projections.OpenViews(ctx, s.Config.database(), s.Vault); err != nil {
 				s.Views = nil
 				return err
 			}
@@ -219,7 +224,7 @@ func (s *Stores) final(err error) bool {
 	var damage *eventstore.Damage
 	var c coded
 	local := s.Config.NATS == "" && s.Config.Database == ""
-	return local || errors.As(err, &damage) || errors.As(err, &c) || errors.Is(err, context.Canceled)
+	return local || errors.Is(err, eventstore.ErrMaster) || errors.Is(err, errMasterLost) || errors.As(err, &damage) || errors.As(err, &c) || errors.Is(err, context.Canceled)
 }
 
 // Keep gives a new data directory its mark. Before that it is as if it had never
@@ -270,7 +275,7 @@ func (s *Stores) Close() (err error) {
 // lead is a model of the platform, and what runs it: until ctx ends, or the log
 // turns out to be damaged.
 func (s *Stores) lead(ctx context.Context, now func() time.Time) (m *projections.Model, run func() error) {
-	m = projections.NewModel(s.Store, now)
+	m = projections.NewModel(s.Store, s.Vault, now)
 	return m, func() error { return m.Run(ctx, s.remembered()...) }
 }
 

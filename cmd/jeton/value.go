@@ -13,6 +13,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
+
+	"jeton/eventstore"
 )
 
 // value is a setting's value as text. What String writes Set reads.
@@ -195,6 +197,21 @@ func writeSize(n int64) string {
 		}
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// masters are never shown.
+func masters(at *[]eventstore.Master) value {
+	return field[[]eventstore.Master]{at, "KEYS", func(s string) ([]eventstore.Master, error) {
+		if s == "" {
+			return nil, nil
+		}
+		return eventstore.ParseMasters(s)
+	}, func(list []eventstore.Master) string {
+		if len(list) == 0 {
+			return ""
+		}
+		return "[redacted]"
+	}}
 }
 
 // origins are those of browsers: scheme, host and port, as a browser writes them.
