@@ -63,6 +63,9 @@ var vocabulary = map[string]func(func(into any) error) (Event, error){
 	"approval.given":            read[ApprovalGiven],
 	"approval.refused":          read[ApprovalRefused],
 	"approval.lapsed":           read[ApprovalLapsed],
+	"access.refused":            read[AccessRefused],
+	"audit.read":                read[AuditRead],
+	"audit.exported":            read[AuditExported],
 }
 
 // ReadEvent reads the JSON of a stored event.

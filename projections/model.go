@@ -33,6 +33,8 @@ type Model struct {
 	uses       uses
 	suspects   chan suspect
 
+	occurrences occurrences
+
 	following progress
 	own       sync.Map      // domain.Position → domain.Hash: executed here, not followed yet
 	loaded    chan struct{} // closed when the log as it was at the start has been read
@@ -73,6 +75,7 @@ func NewModel(store eventstore.Store, now func() time.Time) *Model {
 		loaded:    make(chan struct{}),
 		stopped:   make(chan struct{}),
 	}
+	m.occurrences = occurrences{all: map[alike]*occurrence{}, budgets: map[domain.OrganizationID]*budget{}, news: make(chan struct{}, 1)}
 	m.directory.begin(domain.DirectoryBoundary, domain.NewDirectory())
 	m.tenants.Store(new([]*tenant))
 	m.refuse(ErrLoading)
