@@ -64,11 +64,16 @@ func (w *world) organization(alias string) domain.OrganizationID {
 func TestRefusalsAreKnown(t *testing.T) {
 	const (
 		byMia   = "acme, member {mia.token} from 192.0.2.7: access.refused "
+		byOld   = "acme, member {old.token} from 192.0.2.7: access.refused "
 		byOwner = "acme, bearer {old.token} from 192.0.2.7: access.refused "
 	)
 	old := hasToken("mia", "old", "personal")
 	revoked := all(old, does("mia", "DELETE "+tokensOfAcme+"/{old.token}", ""))
 	burned := all(old, does("", "POST /api/v1/burn", `{"token":"{old.secret}"}`))
+	reader := func(w *world) {
+		made := w.made("mia", "POST "+tokensOfAcme, `{"name":"old","kind":"personal","grant":{"access":"custom","permissions":["engines.read"]}}`)
+		w.names["old.token"], w.names["old.secret"] = made["id"].(string), made["secret"].(string)
+	}
 	for name, c := range map[string]struct {
 		given      func(*world)
 		as         string
@@ -91,8 +96,8 @@ func TestRefusalsAreKnown(t *testing.T) {
 		},
 		"of a program":          {as: "robot", send: "GET " + logOfAcme, status: 403, want: "acme, token {robot.token} from 192.0.2.7: access.refused map[action:GET log code:denied]"},
 		"of an operator":        {as: "mia", send: "GET /api/v1/operators", status: 403, want: byMia + "map[action:GET operators code:denied]"},
-		"a check":               {as: "mia", send: "POST /api/v1/check", body: `{"token":"x"}`, status: 403, want: byMia + "map[action:POST check code:denied]"},
-		"by OAuth":              {as: "mia", send: "POST /oauth2/introspect", body: "token=x", headers: []string{"Content-Type: " + formType}, status: 403, want: byMia + "map[action:POST oauth2/introspect code:denied]"},
+		"a check":               {given: reader, as: "old", send: "POST /api/v1/check", body: `{"token":"x"}`, status: 403, want: byOld + "map[action:POST check code:denied]"},
+		"by OAuth":              {given: reader, as: "old", send: "POST /oauth2/introspect", body: "token=x", headers: []string{"Content-Type: " + formType}, status: 403, want: byOld + "map[action:POST oauth2/introspect code:denied]"},
 		"in another":            {as: "mia", send: "GET /api/v1/organizations/globex/tokens", status: 404, want: byMia + "map[action:GET tokens code:foreign target:globex]"},
 		"in what there is not":  {as: "mia", send: "GET /api/v1/organizations/nowhere/tokens", status: 404, want: byMia + "map[action:GET tokens code:foreign target:nowhere]"},
 		"in what has no name":   {as: "mia", send: "GET /api/v1/organizations/zed@globex.test/tokens", status: 404, want: byMia + "map[action:GET tokens code:foreign target:(no name)]"},
