@@ -47,6 +47,10 @@
 // copy, in a gate. That is why a copy is an organization too, told in pieces: the same
 // code checks there.
 //
+// What is worth knowing although nothing changed (audit.go) is an event, too: that
+// somebody was refused, that somebody has read what happened. It changes nothing, and
+// nobody is asked whether they may be recorded.
+//
 // To add a rule: a command with Decide in its noun's file, its
 // events with Evolve beside it, their kinds in vocabulary.go, scenarios in the
 // noun's test, a golden sample in testdata.

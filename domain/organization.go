@@ -27,6 +27,7 @@ type Organization struct {
 	programs   map[nameKey]AccountID // who has a name, among service accounts
 	formers    map[TokenID][]former  // secrets that were rotated out, the oldest first
 	approvals  map[TokenID]approval
+	burned     map[TokenID]bool
 	engines    engines
 	projects   map[nameKey]Position
 	records    records
@@ -48,6 +49,7 @@ func NewOrganization(id OrganizationID) *Organization {
 		programs:   map[nameKey]AccountID{},
 		formers:    map[TokenID][]former{},
 		approvals:  map[TokenID]approval{},
+		burned:     map[TokenID]bool{},
 		projects:   map[nameKey]Position{},
 	}
 }

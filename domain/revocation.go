@@ -255,7 +255,10 @@ type TokenBurned struct {
 func (TokenBurned) Kind() string { return "token.burned" }
 
 // Evolve ends the token.
-func (e TokenBurned) Evolve(o *Organization, m Meta) { o.end(e.Token, m) }
+func (e TokenBurned) Evolve(o *Organization, m Meta) {
+	o.end(e.Token, m)
+	o.burned[e.Token] = true
+}
 
 // OverlapEnded says that a secret that was rotated out works no longer.
 type OverlapEnded struct {

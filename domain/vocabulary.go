@@ -66,6 +66,9 @@ var vocabulary = map[string]func(func(into any) error) (Event, error){
 	"approval.lapsed":           read[ApprovalLapsed],
 	"epoch.sealed":              read[EpochSealed],
 	"signing_key.set":           read[SigningKeySet],
+	"access.refused":            read[AccessRefused],
+	"audit.read":                read[AuditRead],
+	"audit.exported":            read[AuditExported],
 }
 
 // ReadEvent reads the JSON of a stored event.

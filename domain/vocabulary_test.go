@@ -105,6 +105,9 @@ var samples = map[string]Event{
 	"approval.lapsed":    ApprovalLapsed{robot},
 	"epoch.sealed":       EpochSealed{7, 41, hashOf("root"), 3, "jeton epoch\nepoch 7\n\n— log 1\n"},
 	"signing_key.set":    SigningKeySet{2, "log+1+key", "jeton signing key\n\n— log 1\n"},
+	"access.refused":     AccessRefused{"POST tokens/{id}/rotate", "revoked", "laptop", "the token was revoked", robot, 7},
+	"audit.read":         AuditRead{"list", "after=7&limit=50", 7},
+	"audit.exported":     AuditExported{"export", "format=jsonl"},
 }
 
 func TestGoldenEvents(t *testing.T) {
@@ -179,6 +182,9 @@ func TestEventsLeaveOutWhatIsEmpty(t *testing.T) {
 		{`{}`, EngineListed{}},
 		{`{"door":{}}`, EngineDoorSet{}},
 		{`{"engine":7}`, EngineDeleted{Engine: 7}},
+		{`{"action":"POST check","code":"denied"}`, AccessRefused{Action: "POST check", Code: "denied"}},
+		{`{"action":"list"}`, AuditRead{Action: "list"}},
+		{`{"action":"export"}`, AuditExported{Action: "export"}},
 		{`{"engine":7,"disabled":false}`, EngineSwitched{Engine: 7}},
 		{`{"kind":"instance"}`, RecordKept{Type: LabInstance}},
 		{`{"record":7}`, RecordAmended{Record: 7}},
@@ -220,7 +226,7 @@ func TestVocabularyIsComplete(t *testing.T) {
 	if again := slices.Compact(slices.Clone(words)); len(again) != len(words) {
 		t.Errorf("two events are of one kind: %v", words)
 	}
-	pattern := regexp.MustCompile(`^[a-z]+(_[a-z]+)*\.[a-z_]*(ed|bound|given|kept|set)$`)
+	pattern := regexp.MustCompile(`^[a-z]+(_[a-z]+)*\.[a-z_]*(ed|bound|given|kept|set|read)$`)
 	for event, kind := range kinds {
 		// What is to come is no past, and is what the holder has to know.
 		if !pattern.MatchString(kind) && kind != "token.expiring" {

@@ -146,7 +146,11 @@ func (s *Server) enter(r *http.Request, a access, c *Caller, text string, use pr
 		return err
 	}
 	if c.elsewhere(org) {
-		return domain.Refuse(domain.ErrNotFound, "there is no such organization", "check its alias or number, and whether your token is bound to it")
+		bearer, err := s.Model.Bearer(text, use)
+		if err != nil {
+			return err
+		}
+		return noOrganization(bearer, r.PathValue("org"), "check its alias or number, and whether your token is bound to it")
 	}
 	return s.authorize(a, c)
 }
@@ -291,4 +295,11 @@ type callerKey struct{}
 
 // callerOf is the caller that the door put into ctx for a handler of huma, whose
 // signature has no room for one. Only mount.go calls it.
-func callerOf(ctx context.Context) Caller { return ctx.Value(callerKey{}).(Caller) }
+func callerOf(ctx context.Context) Caller { return ctx.Value(callerKey{}).(visit).Caller }
+
+// visit is a caller, and where they are answered.
+type visit struct {
+	Caller
+	request *http.Request
+	answer  http.ResponseWriter
+}

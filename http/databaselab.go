@@ -109,11 +109,7 @@ type labHandler = func(http.ResponseWriter, *http.Request, Caller) error
 // before, if it is not nil, stands before the door.
 func labMount(d *dialect, before func(http.Handler) http.Handler, handle labHandler) func(*mounter, route) {
 	return func(m *mounter, r route) {
-		handler := m.guard(r, func(w http.ResponseWriter, request *http.Request, c Caller) {
-			if err := handle(w, request, c); err != nil {
-				r.fail(w, m.report(err))
-			}
-		})
+		handler := m.guarded(r, handle)
 		if before != nil {
 			handler = before(handler)
 		}
@@ -177,7 +173,7 @@ func (d *dialect) withKey(r *http.Request, tokens []string) ([]string, error) {
 		return nil, err
 	}
 	if of, known, _ := d.Model.Owner(tokens[0]); !found.Active() || known && of != found.Organization {
-		return nil, errBadCredential
+		return nil, &badBearer{found}
 	}
 	return tokens, nil
 }

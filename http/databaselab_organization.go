@@ -25,7 +25,7 @@ func (d *dialect) organizationRoutes() []route {
 		labFunction(d, "user_invite_org_user", "Add a member", "account.registered member.added", d.orgInvite),
 		labFunction(d, "user_update_org_user", "Change a member's role", "member.role_changed", d.orgUserUpdate),
 		labFunction(d, "user_delete_org_user", "Remove a member, or leave", "member.removed token.revoked", d.orgUserDelete),
-		labView(d, "audit_log", "Read what happened", d.auditLog, nil, domain.LogRead),
+		labView(d, "audit_log", "Read what happened", d.auditLog, nil, domain.LogRead).reading(readsList),
 	}
 }
 

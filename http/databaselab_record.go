@@ -245,9 +245,13 @@ func (all labNumbers) positions() []domain.Position {
 // not exist for them.
 func labOwn(c Caller, org labNumber) error {
 	if org != 0 && domain.Position(org) != c.Number {
-		return domain.Refuse(domain.ErrNotFound, "there is no such organization", "send the number of the organization that your token is bound to")
+		return labElsewhere(c, domain.Position(org))
 	}
 	return nil
+}
+
+func labElsewhere(c Caller, org domain.Position) error {
+	return noOrganization(c.Checked, strconv.FormatUint(uint64(org), 10), "send the number of the organization that your token is bound to")
 }
 
 // labText is a text that must be there.

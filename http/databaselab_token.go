@@ -114,7 +114,7 @@ func (asked labTokenCreate) check(c Caller) (expires domain.Instant, err error) 
 	case asked.Expires == nil:
 		return 0, domain.Invalid("expires", "a timestamp is missing", labExpiresNext)
 	case *asked.OrgID != c.Number:
-		return 0, domain.Refuse(domain.ErrNotFound, "there is no such organization", "send the number of the organization that your token is bound to")
+		return 0, labElsewhere(c, *asked.OrgID)
 	}
 	return labExpires(*asked.Expires)
 }

@@ -12,6 +12,9 @@
 //   - Another organization's thing is not found, never forbidden.
 //   - A refusal of the domain is translated in one place (error.go). People get a
 //     sentence and a next step; what went wrong inside stays inside.
+//   - Refusals that are worth knowing are known to the organization that they are about
+//     (refusal.go), and what happened is shown to nobody before it is recorded that
+//     they read it. Neither changes an answer. A route that reads it says so: reads.
 //   - A secret is in the answer that creates it and nowhere else: in no URL, no
 //     log line, no error.
 //

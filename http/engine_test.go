@@ -95,7 +95,7 @@ func TestEngines(t *testing.T) {
 		"shown after it was deleted":       {given: all(prod, does("ann", "DELETE "+one, "")), send: "GET " + one, status: 404},
 		"listed after one was deleted":     {given: all(prod, closed, does("ann", "DELETE "+one, "")), send: "GET " + enginesOfAcme, status: 200},
 		"named in a token":                 {given: all(furnishes, prodIsThere), as: "mia", send: "POST " + tokensOfAcme, body: `{"name":"one","kind":"personal","grant":{"access":"custom","permissions":["clones.create"],"resources":["engine:prod"]}}`, status: 201, then: []string{"token.issued", "token.bound"}},
-		"its log does not have secrets":    {given: all(prod, does("ann", "POST "+one+"/rotate-verification", `{"verification_token":"correct-horse-battery"}`)), as: "ada", send: "GET " + logOfAcme + "?after=11", status: 200},
+		"its log does not have secrets":    {given: all(prod, does("ann", "POST "+one+"/rotate-verification", `{"verification_token":"correct-horse-battery"}`)), as: "ada", send: "GET " + logOfAcme + "?after=11", status: 200, then: []string{"audit.read"}},
 		"described":                        {given: prod, as: "bob", send: "PATCH " + one, body: `{"description":"other"}`, status: 200, then: []string{"engine.listed"}},
 		"moved into a project":             {given: prod, as: "bob", send: "PATCH " + one, body: `{"project":"lab","url":""}`, status: 200, then: []string{"project.created", "engine.listed"}},
 		"asks for what there is not":       {given: prod, send: "PATCH " + one, body: `{"permissions":["clones.paint"]}`, status: 422},

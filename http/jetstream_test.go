@@ -47,7 +47,7 @@ func TestOnJetStream(t *testing.T) {
 			t.Errorf("%s as %s: status %d, want %d: %s", step.send, step.as, got.status, step.status, got.body)
 		}
 	}
-	want := []string{"token.issued", "token.renamed", "token.revoked", "organization.created", "member.added", "token.issued", "member.removed"}
+	want := []string{"token.issued", "token.renamed", "token.revoked", "audit.read", "organization.created", "member.added", "token.issued", "member.removed"}
 	if got := w.since(before); !slices.Equal(got, want) {
 		t.Errorf("events are %v, want %v", got, want)
 	}

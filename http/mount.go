@@ -30,6 +30,8 @@ type route struct {
 	quiet   bool  // asked so often that a line in the request log each time would drown it
 	waiting bool  // answers even while the log is being read or is damaged
 
+	reads string // how it reads what happened ("list"); empty: it does not. It is recorded before it answers
+
 	// refuse writes errors the way a dialect's clients want them, those of the
 	// door included; nil: writeProblem
 	refuse func(http.ResponseWriter, *Problem)
@@ -84,10 +86,13 @@ func newMounter(s *Server) *mounter {
 func api[In, Out any](handle func(context.Context, Caller, *In) (*Out, error)) func(*mounter, route) {
 	return func(m *mounter, r route) {
 		huma.Register(m.api, m.operation(r), func(ctx context.Context, in *In) (*Out, error) {
-			c := callerOf(ctx)
-			out, err := handle(ctx, c, in)
+			v := ctx.Value(callerKey{}).(visit)
+			if err := m.witness(r, v.request, v.Caller); err != nil {
+				return nil, m.refuse(v.answer, err).of(v.Request)
+			}
+			out, err := handle(ctx, v.Caller, in)
 			if err != nil {
-				return nil, m.report(err).of(c.Request)
+				return nil, m.refuse(v.answer, err).of(v.Request)
 			}
 			return out, nil
 		})
@@ -98,12 +103,21 @@ func api[In, Out any](handle func(context.Context, Caller, *In) (*Out, error)) f
 // and dialects that are not ours to describe.
 func raw(handle func(http.ResponseWriter, *http.Request, Caller) error) func(*mounter, route) {
 	return func(m *mounter, r route) {
-		m.mux.Handle(r.pattern, m.guard(r, func(w http.ResponseWriter, request *http.Request, c Caller) {
-			if err := handle(w, request, c); err != nil {
-				r.fail(w, m.report(err))
-			}
-		}))
+		m.mux.Handle(r.pattern, m.guarded(r, handle))
 	}
+}
+
+// guarded is such a handler behind the door.
+func (m *mounter) guarded(r route, handle func(http.ResponseWriter, *http.Request, Caller) error) http.Handler {
+	return m.guard(r, func(w http.ResponseWriter, request *http.Request, c Caller) {
+		err := m.witness(r, request, c)
+		if err == nil {
+			err = handle(w, request, c)
+		}
+		if err != nil {
+			r.fail(w, m.refuse(w, err))
+		}
+	})
 }
 
 func (m *mounter) operation(r route) huma.Operation {
@@ -135,7 +149,7 @@ func (m *mounter) Handle(op *huma.Operation, handler func(huma.Context)) {
 		if strings.HasPrefix(request.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 			request.Header.Del("Content-Type")
 		}
-		ctx := context.WithValue(request.Context(), callerKey{}, c)
+		ctx := context.WithValue(request.Context(), callerKey{}, visit{c, request, w})
 		handler(humago.NewContext(op, request.WithContext(ctx), w))
 	}))
 }
@@ -145,7 +159,7 @@ func (m *mounter) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.mux.Serv
 
 // guard is the door in front of a handler.
 func (m *mounter) guard(r route, handle func(http.ResponseWriter, *http.Request, Caller)) http.Handler {
-	observe := m.server.meter.of(r)
+	observe, action := m.server.meter.of(r), m.action(r)
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		began := time.Now()
 		answer := &recorder{ResponseWriter: w, status: http.StatusOK}
@@ -166,12 +180,15 @@ func (m *mounter) guard(r route, handle func(http.ResponseWriter, *http.Request,
 		if err == nil && !r.waiting {
 			err = m.server.Model.Err()
 		}
-		if err != nil {
+		if err == nil {
+			handle(answer, request, caller)
+		} else {
 			identify(answer, request)
-			r.fail(answer, m.report(err))
-			return
+			r.fail(answer, m.refuse(answer, err))
 		}
-		handle(answer, request, caller)
+		if answer.refused != nil {
+			m.server.note(request, action, caller, answer.refused)
+		}
 	})
 }
 
@@ -342,6 +359,7 @@ type recorder struct {
 	http.ResponseWriter
 	status  int
 	written bool
+	refused error // what was said no to; nil: nothing
 }
 
 func (w *recorder) WriteHeader(status int) {

@@ -76,7 +76,7 @@ func (s *Server) apiRoutes() []route {
 			access: allowed(domain.TokensApprove), mount: api(s.tokenRefuse), audit: "approval.refused"},
 
 		{pattern: "GET /api/v1/organizations/{org}/log", summary: "Read what happened in an organization, or wait for it",
-			access: allowed(domain.LogRead), mount: api(s.log)},
+			access: allowed(domain.LogRead), mount: api(s.log), audit: "audit.read", reads: readsList},
 
 		{pattern: "POST /api/v1/burn", summary: "End the token whose secret is sent, whoever sends it", status: 204,
 			access: open, mount: described[burnRequest, struct{}](s.burn), audit: "token.burned token.overlap_ended token.reused token.revoked"},

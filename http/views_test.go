@@ -94,6 +94,7 @@ func TestDatabaseGone(t *testing.T) {
 	if made := w.send("ann", "POST "+tokensOfAcme, body, key); made.status != 201 {
 		t.Fatal(made.body)
 	}
+	does("ann", "GET "+logOfAcme, "")(w) // which is recorded the first time
 	w.stopViews()
 	w.must(w.views.Close())
 	for _, send := range []string{

@@ -128,8 +128,8 @@ func (b batch) event(m domain.Meta, e domain.Event) error {
 		return b.epochSealed(m, e)
 	case domain.OperatorNamed, domain.OperatorDismissed, domain.SigningKeySet, domain.PolicyChanged,
 		domain.PermissionDefined, domain.PermissionRetired, domain.RoleCreated, domain.RoleChanged, domain.RoleDeleted,
-		domain.TokenExpiring:
-		return nil // the model has them
+		domain.TokenExpiring, domain.AccessRefused, domain.AuditRead, domain.AuditExported:
+		return nil // the model has them, or nothing has changed
 	}
 	return b.tokenEvent(m, e)
 }

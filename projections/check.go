@@ -80,6 +80,13 @@ func (m *Model) Owner(secret string) (org domain.OrganizationID, known bool, err
 	return c.Home, c.Token.Kind != domain.NoKind, nil
 }
 
+// Bearer is who shows a secret, as their own organization has them. Nothing is noted:
+// they have come to another one, where they are nobody.
+func (m *Model) Bearer(secret string, use Use) (c Checked, err error) {
+	err = m.look(&c, secret, &use)
+	return c, err
+}
+
 // look finds the token of a secret and how it stands at home.
 func (m *Model) look(c *Checked, text string, use *Use) error {
 	if err := m.Err(); err != nil {
@@ -137,9 +144,7 @@ func (p *person) judge(v *domain.Verdict) {
 // that is good at home and follows its holder can be anything there.
 func (m *Model) visit(c *Checked, asker domain.OrganizationID, use *Use) {
 	here, account, home, mark, replaced := m.tenant(asker), c.Account, c.Home, c.mark, c.Replaced
-	if c.Reason == domain.ReasonReplaced {
-		m.reused(c)
-	}
+	m.mind(c, use)
 	pass, follows := m.pass(c)
 	*c = Checked{Verdict: domain.Verdict{Reason: domain.ReasonForeign}, At: c.At}
 	if here == nil || !follows {
@@ -169,9 +174,7 @@ func (m *Model) pass(c *Checked) (pass domain.Pass, follows bool) {
 // settle takes the request out of what is left of the token's limits, and notes
 // that it was used.
 func (m *Model) settle(c *Checked, use *Use) {
-	if c.Reason == domain.ReasonReplaced {
-		m.reused(c)
-	}
+	m.mind(c, use)
 	if c.Active() && !use.Free {
 		left, ok := m.allowances.take(c.Organization, &c.Verdict, c.At)
 		if c.Allowance = left; !ok {
@@ -180,6 +183,17 @@ func (m *Model) settle(c *Checked, use *Use) {
 	}
 	if c.Active() {
 		m.note(c, use)
+	}
+}
+
+// mind lets it be known what was shown that nobody should have any more.
+func (m *Model) mind(c *Checked, use *Use) {
+	switch c.Reason {
+	case domain.ReasonNone:
+	case domain.ReasonReplaced:
+		m.reused(c)
+	default:
+		m.unfit(c, use)
 	}
 }
 

@@ -33,6 +33,10 @@
 // and told among the nodes, and lost with them; what engines count of uses is counted
 // here (Model.CountUses).
 //
+// Refusals and readings of what happened change nothing, and are recorded in the log
+// nevertheless (Model.Note, Model.Read): whoever is refused never waits for it, however
+// often it happens it is few commits, and whoever reads waits until it is recorded.
+//
 // Words: model (the view in memory), tenant (an organization in the model), views
 // (the tables), checkpoint (the head up to which the tables are), batch (commits
 // that are written in one transaction), rebuild (forget the tables, read the log),

@@ -381,6 +381,9 @@ func (l *life) changesProgram() {
 func (l *life) serves() {
 	l.ask(system, domain.WarnOfExpiry{})
 	l.ask(system, domain.Lapse{})
+	l.ask(l.actor(), domain.RecordRefusal{AccessRefused: domain.AccessRefused{Action: "POST tokens", Code: "denied"}})
+	l.ask(l.actor(), domain.RecordRead{AuditRead: domain.AuditRead{Action: "list"}})
+	l.ask(l.actor(), domain.RecordExport{AuditExported: domain.AuditExported{Action: "export"}})
 }
 
 func (l *life) defines() {

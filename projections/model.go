@@ -35,6 +35,8 @@ type Model struct {
 	erasures   erasures
 	suspects   chan suspect
 
+	occurrences occurrences
+
 	following progress
 	own       sync.Map      // domain.Position → domain.Hash: executed here, not followed yet
 	loaded    chan struct{} // closed when the log as it was at the start has been read
@@ -78,6 +80,7 @@ func NewModel(store eventstore.Store, vault *eventstore.Vault, now func() time.T
 		loaded:    make(chan struct{}),
 		stopped:   make(chan struct{}),
 	}
+	m.occurrences = occurrences{all: map[alike]*occurrence{}, budgets: map[domain.OrganizationID]*budget{}, news: make(chan struct{}, 1)}
 	m.directory.begin(domain.DirectoryBoundary, domain.NewDirectory())
 	m.tenants.Store(new([]*tenant))
 	m.refuse(ErrLoading)

@@ -171,13 +171,15 @@ func (c commit) print(w io.Writer, output string) error {
 	}
 	for _, e := range c.Events {
 		facts := []string{e.Person.String()}
-		for _, name := range []string{"token", "name", "alias", "role", "reason"} {
+		for _, name := range []string{"token", "name", "alias", "role", "action", "code", "target", "query", "reason"} {
 			if text, ok := e.Data[name].(string); ok && text != "" {
 				facts = append(facts, name+"="+strconv.Quote(text))
 			}
 		}
-		if count, ok := e.Data["count"].(float64); ok {
-			facts = append(facts, fmt.Sprintf("count=%.0f", count))
+		for _, name := range []string{"count", "times"} {
+			if n, ok := e.Data[name].(float64); ok {
+				facts = append(facts, fmt.Sprintf("%s=%.0f", name, n))
+			}
 		}
 		line := fmt.Sprintf("%6d  %s  %-22s %-20s %s", c.Position, c.At.UTC().Format(time.DateTime), c.Actor, e.Kind, strings.Join(facts, " "))
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " ")); err != nil {

@@ -290,7 +290,12 @@ func (m *Main) found(ctx context.Context) error {
 func (m *Main) watch(ended <-chan error) {
 	ctx, stop := context.WithCancel(context.Background())
 	model := m.stop
-	m.stop = func() { stop(); model() }
+	recorded := make(chan struct{})
+	m.stop = func() { stop(); <-recorded; model() } // what was refused in the end is known, too
+	m.running.Go(func() {
+		defer close(recorded)
+		m.stopped("records of what was refused", m.Model.RecordOccurrences(ctx, recordInterval, m.Log))
+	})
 	m.running.Go(func() { m.stopped("the model", <-ended) })
 	m.running.Go(func() { m.stopped("the watch", m.Model.Watch(ctx, watchInterval, m.Log)) })
 	m.running.Go(func() { m.stopped("reports of usage", m.Model.Report(ctx, m.usage, m.node(), m.Config.UsageInterval)) })
@@ -326,6 +331,9 @@ func (m *Main) node() string {
 // watchInterval is how often it is looked for tokens that are about to end, and for
 // approvals that nobody has given.
 const watchInterval = 15 * time.Minute
+
+// recordInterval is how often it is looked for refusals that have gone on.
+const recordInterval = time.Second
 
 func (m *Main) stopped(what string, err error) {
 	if err == nil {
