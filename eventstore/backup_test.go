@@ -72,30 +72,12 @@ func (o *original) source() eventstore.BackupSource {
 		BackupHeader: eventstore.BackupHeader{Log: "the log", Made: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), Version: "v1"},
 		Until:        o.head, Keys: &o.keys, Objects: &o.objects,
 		Records: func(ctx context.Context, do func(eventstore.Record) error) error {
-			return upTo(ctx, &o.Memory, o.head.Position, do)
+			return eventstore.ReadUpTo(ctx, &o.Memory, o.head.Position, do)
 		},
 		Roots: func(context.Context, eventstore.Head) (map[string]eventstore.Root, error) {
 			return map[string]eventstore.Root{"acme": {Size: 3, Root: domain.Hash{1}}}, nil
 		},
 	}
-}
-
-// upTo reads a log up to a position.
-func upTo(ctx context.Context, s eventstore.Store, last domain.Position, do func(eventstore.Record) error) error {
-	if last == 0 {
-		return nil
-	}
-	enough := errors.New("enough")
-	err := s.Follow(ctx, eventstore.Head{}, func(r eventstore.Record) error {
-		if err := do(r); err != nil || r.Position < last {
-			return err
-		}
-		return enough
-	})
-	if errors.Is(err, enough) {
-		return nil
-	}
-	return err
 }
 
 func (o *original) backup(t testing.TB) []byte {
@@ -193,7 +175,7 @@ func TestADamagedSourceMakesNoBackup(t *testing.T) {
 	} {
 		source := o.source()
 		source.Records = func(ctx context.Context, do func(eventstore.Record) error) error {
-			return upTo(ctx, &o.Memory, 20, func(r eventstore.Record) error {
+			return eventstore.ReadUpTo(ctx, &o.Memory, 20, func(r eventstore.Record) error {
 				if !harm(&r) {
 					return nil
 				}
