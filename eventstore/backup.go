@@ -70,10 +70,10 @@ const (
 
 // BackupHeader says what a backup is of.
 type BackupHeader struct {
-	Log     string    `json:"log"`     // the store id
-	Made    time.Time `json:"made"`    // when it was begun
-	Version string    `json:"version"` // of the program that made it
-	Objects bool      `json:"objects"` // whether objects are in it
+	Log         string    `json:"log"`          // the store id
+	Made        time.Time `json:"made"`         // when it was begun
+	Version     string    `json:"version"`      // of the program that made it
+	WithObjects bool      `json:"with_objects"` // whether objects are in it
 }
 
 // BackupEnd says what is in a backup.
@@ -157,7 +157,7 @@ func (w *backupWriter) write(ctx context.Context, s BackupSource) (err error) {
 	if _, err := fmt.Fprintf(w.to, "%s%d\n", backupName, backupFormat); err != nil {
 		return err
 	}
-	s.BackupHeader.Objects = s.Objects != nil
+	s.WithObjects = s.Objects != nil
 	if err := w.document(partHeader, s.BackupHeader); err != nil {
 		return err
 	}

@@ -325,7 +325,7 @@ func (r *backupReader) accepted(text []byte) error {
 	}
 	o := Object(described)
 	switch {
-	case !r.header.Objects:
+	case !r.header.WithObjects:
 		return r.bad("the backup says that it has no objects")
 	case checkObjectName(o.Name) != nil:
 		return r.bad("%v", checkObjectName(o.Name))

@@ -135,7 +135,7 @@ func TestABackupHasAllThereIs(t *testing.T) {
 	if got.end.Last != 10_000 || got.end.Chain != o.head.Chain || got.end.Keys != 5 || got.end.Objects != 3 || got.end.Bytes != large+10 {
 		t.Errorf("got %+v", got.end)
 	}
-	if got.header.Log != "the log" || !got.header.Objects || got.end.Roots["acme"].Size != 3 {
+	if got.header.Log != "the log" || !got.header.WithObjects || got.end.Roots["acme"].Size != 3 {
 		t.Errorf("got %+v, %+v", got.header, got.end.Roots)
 	}
 	if got.keys["person-3"] != "wrapped key 3" || len(got.objects) != 3 || got.objects["beta/large"] != sha256.Sum256(random(large)) {
@@ -155,7 +155,7 @@ func TestABackupOfNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := take(t.Context(), b.Bytes())
-	if err != nil || got.end.Commits != 0 || got.header.Objects {
+	if err != nil || got.end.Commits != 0 || got.header.WithObjects {
 		t.Errorf("got %+v, %v", got.end, err)
 	}
 }

@@ -36,6 +36,9 @@ type Stores struct {
 	js       jetstream.JetStream
 	lock     *flock.Flock
 	claim    *claim
+
+	quick   bool                   // the log is to be filled from a copy, fast; see fill
+	filling *eventstore.Unfinished // set by Open if so
 }
 
 // Open opens the log and the views and refuses what does not belong together. A
@@ -85,6 +88,8 @@ func (s *Stores) compare(known *mark) error {
 		return s.directory().writeMark(*known)
 	case known != nil && known.StoreID != id:
 		return &eventstore.Damage{Position: 1, What: fmt.Sprintf("%s belongs to the log %s, and this is the log %s", s.Config.Data, known.StoreID, id)}
+	case s.storeID != "" && s.storeID != id && s.filling != nil:
+		return coded{errors.New("the database has the views of another platform; name an empty one"), exitConflict}
 	case s.storeID != "" && s.storeID != id:
 		return &eventstore.Damage{Position: 1, What: fmt.Sprintf("the views were made from the log %s, and this is the log %s", s.storeID, id)}
 	}
@@ -130,7 +135,7 @@ func (s *Stores) takeData(ctx context.Context) (err error) {
 func (s *Stores) openServer(ctx context.Context) (err error) {
 	if s.Config.NATS == "" {
 		s.embedded, err = eventstore.StartEmbedded(eventstore.EmbeddedConfig{
-			Dir: s.Config.Data, Log: s.Log.Level(max(zerolog.WarnLevel, s.Log.GetLevel())).With().Str("part", "nats").Logger(),
+			Dir: s.Config.Data, LoseAcknowledgedWritesOnPowerFailure: s.quick, Log: s.Log.Level(max(zerolog.WarnLevel, s.Log.GetLevel())).With().Str("part", "nats").Logger(),
 		})
 		if errors.Is(err, eventstore.ErrLocked) {
 			return s.directory().inUse()
@@ -166,6 +171,9 @@ func (s *Stores) openViews(ctx context.Context) error {
 // openLog opens the log, or makes one where no one knows of an older one.
 func (s *Stores) openLog(ctx context.Context, known *mark, may founding) error {
 	return s.insist(ctx, "the log", func() (err error) {
+		if s.quick {
+			return s.fill(ctx)
+		}
 		s.Store, err = eventstore.Open(ctx, s.js)
 		if !errors.Is(err, eventstore.ErrNoLog) {
 			return err
