@@ -115,6 +115,9 @@ func (f *Files) readMeta() error {
 		f.fault(server.JetStreamMetaFile, -1, "it can't be read")
 	case string(sum) != hex.EncodeToString(checksum(streamName, text)):
 		f.fault(server.JetStreamMetaFile, -1, "its checksum is another")
+	case meta.Metadata[keyUnfinished] != "":
+		f.fault(server.JetStreamMetaFile, -1, "the log was being made, and that broke off")
+		f.StoreID = meta.Metadata[keyStoreID]
 	default:
 		f.StoreID = meta.Metadata[keyStoreID]
 	}
@@ -377,7 +380,8 @@ func entryOf(data []byte) (Entry, error) {
 
 // Remains is what a server still has of a log that may not be whole.
 type Remains struct {
-	StoreID string
+	StoreID    string
+	Unfinished bool // it was being made, and that broke off
 
 	log  *JetStream
 	last domain.Position
@@ -394,7 +398,7 @@ func OpenRemains(ctx context.Context, js jetstream.JetStream) (*Remains, error) 
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
 	log, state := newJetStream(js, stream), stream.CachedInfo().State
-	return &Remains{log.id, log, domain.Position(state.LastSeq)}, nil
+	return &Remains{log.id, unfinished(stream.CachedInfo().Config), log, domain.Position(state.LastSeq)}, nil
 }
 
 // Last implements Copy.

@@ -68,6 +68,7 @@ func TestBackupOfADamagedCopy(t *testing.T) {
 		"changed": `UPDATE commits SET data = ' ' || data WHERE position = 3`,
 		"dropped": `DELETE FROM commits WHERE position = 3`,
 		"swapped": `UPDATE commits SET data = (SELECT data FROM commits WHERE position = 4) WHERE position = 3`,
+		"renamed": `UPDATE commits SET id = '0123456789abcdef0123456789abcdef' WHERE position = 3`,
 		"moved":   `UPDATE commits SET boundary = 'elsewhere' WHERE position = 3`,
 	} {
 		w := newWorld(t)

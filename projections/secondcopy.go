@@ -34,6 +34,9 @@ func (v *Views) Copied(ctx context.Context, until eventstore.Head, do func(event
 			if !bytes.Equal(k.chain, next.Chain[:]) {
 				return &eventstore.Damage{Position: next.Position, What: "the second copy in the views was changed"}
 			}
+			if _, err := eventstore.Decode(next); err != nil { // it knows the id, of which the chain says nothing
+				return err
+			}
 			head = next.Head()
 			return do(next)
 		})
@@ -144,7 +147,7 @@ func (k keptRow) is(p pending) bool {
 
 const (
 	deleteKept  = `DELETE FROM commits WHERE position = ?`
-	deleteAfter = `DELETE FROM commits WHERE position > ?`
+	deleteAfter = `DELETE FROM commits WHERE position > ? OR position < 1`
 )
 
 // mend writes rows of the second copy anew.
@@ -164,7 +167,7 @@ func (v *Views) mend(ctx context.Context, rows []pending) error {
 	return unavailable(err)
 }
 
-// cut takes the rows behind a position away.
+// cut takes the rows behind a position away, and those before the first.
 func (v *Views) cut(ctx context.Context, last domain.Position) error {
 	_, err := v.write.ExecContext(ctx, v.write.Rebind(deleteAfter), place(min(last, math.MaxInt64)))
 	return unavailable(err)

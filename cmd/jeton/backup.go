@@ -151,7 +151,9 @@ func (b *backup) open(ctx context.Context, c Config, to io.Writer) error {
 	if err := s.Open(ctx, mustNotFound); err != nil {
 		return err
 	}
-	err := s.with(ctx, func(ctx context.Context, model *projections.Model) error { return s.backup(ctx, model, !b.withoutObjects, to) })
+	err := s.with(ctx, func(ctx context.Context, model *projections.Model) error {
+		return s.backup(ctx, model, !b.withoutObjects, to)
+	})
 	return errors.Join(err, s.Close())
 }
 
