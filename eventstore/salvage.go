@@ -378,7 +378,8 @@ func entryOf(data []byte) (Entry, error) {
 	return e, cmp.Or(err, e.check())
 }
 
-// Remains is what a server still has of a log that may not be whole.
+// Remains is what a server still has of a log that may not be whole. The zero value is
+// that of a log that is gone.
 type Remains struct {
 	StoreID    string
 	Unfinished bool // it was being made, and that broke off
@@ -406,6 +407,9 @@ func (r *Remains) Last() domain.Position { return r.last }
 
 // At implements Copy.
 func (r *Remains) At(ctx context.Context, p domain.Position) (e Entry, there bool, err error) {
+	if p > r.last {
+		return e, false, nil
+	}
 	m, err := r.log.get(ctx, p)
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):

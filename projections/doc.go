@@ -33,6 +33,9 @@
 // and told among the nodes, and lost with them; what engines count of uses is counted
 // here (Model.CountUses).
 //
+// The second copy is what a backup is made of (Copied) and what a damaged log is made
+// of again (Repair): both hold it against its chain, and what nothing proves is refused.
+//
 // Words: model (the view in memory), tenant (an organization in the model), views
 // (the tables), checkpoint (the head up to which the tables are), batch (commits
 // that are written in one transaction), rebuild (forget the tables, read the log),

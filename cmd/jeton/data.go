@@ -19,6 +19,7 @@ import (
 //	lock         held by the process that uses the directory
 //	nats/        the log, unless it is kept elsewhere
 //	views.db     the views, unless they are kept elsewhere (and views.db-wal, -shm)
+//	damaged-…    a log that a repair has set aside, by when
 //	founding     held while a platform is being founded; left by a founding that
 //	             broke off, whose remains the next one clears away
 type directory string

@@ -336,7 +336,7 @@ func (r *repairing) renew(ctx context.Context) error {
 	}
 	if err := r.fill(ctx); err != nil {
 		if errors.As(err, new(coded)) { // there is a log
-			return fmt.Errorf("%w\n%s", err, setAsideStream)
+			return coded{errors.New(setAsideStream), exitConflict}
 		}
 		return err
 	}
@@ -352,7 +352,8 @@ func (r *repairing) renew(ctx context.Context) error {
 	return r.hand(ctx)
 }
 
-const setAsideStream = `  all that is known is in the second copy now. A stream is never deleted here: keep the damaged one and
+const setAsideStream = `the damaged stream JETON_0 is in the way
+  next: all that is known is in the second copy now. A stream is never deleted here: keep the damaged one and
   take it away with the tools of NATS, then run jeton repair again:
     nats stream backup JETON_0 jeton-damaged
     nats stream rm JETON_0`

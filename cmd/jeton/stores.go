@@ -175,6 +175,9 @@ func (s *Stores) openLog(ctx context.Context, known *mark, may founding) error {
 			return s.fill(ctx)
 		}
 		s.Store, err = eventstore.Open(ctx, s.js)
+		if errors.Is(err, eventstore.ErrUnfinished) {
+			return coded{fmt.Errorf("%w\n  next: run jeton restore or jeton repair again, as it was run", err), exitConflict}
+		}
 		if !errors.Is(err, eventstore.ErrNoLog) {
 			return err
 		}
