@@ -39,6 +39,12 @@
 // engines are connected to them. Nothing of it is kept and any of it may be lost,
 // so it is told again and again: a node tells, all others hear.
 //
+// A backup (backup.go) is all of this as one stream, of which every byte is vouched
+// for: what was changed, dropped, doubled, moved or cut off is found when it is read,
+// and its place named. What is left of a damaged log is read without a server (Files,
+// Copy), which would cut or delete it; a log that is made from a copy is Unfinished, and
+// nobody opens it before it was read back and proved.
+//
 // To add a store, implement Store and call eventstoretest.Run from its test; for
 // usage, objects and presence implement Usage, Objects or Presence and call
 // RunUsage, RunObjects or RunPresence.

@@ -33,6 +33,12 @@ func NewSigner(seed Key, log string) (note.Signer, PublicKey, error) {
 // keyName is what the keys of a log are called.
 func keyName(log string) string { return "jeton/" + log }
 
+// SignedLog is the name of the log that a public key is for.
+func SignedLog(verifier string) string {
+	name, _, _ := strings.Cut(verifier, "+")
+	return strings.TrimPrefix(name, keyName(""))
+}
+
 // PublicKey is the public half of a signing key, and what makes it believable.
 type PublicKey struct {
 	Number   int64  `json:"number" doc:"1 is the first."`

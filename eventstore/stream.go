@@ -76,7 +76,7 @@ func Create(ctx context.Context, js jetstream.JetStream, replicas int) (*JetStre
 		return nil, fmt.Errorf("create the log: %d replicas; one or three belong", replicas)
 	}
 	// The random store id keeps the server from taking this for the log it has.
-	_, err := js.CreateStream(ctx, streamConfig(rand.Text(), replicas))
+	_, err := js.CreateStream(ctx, streamConfig(newStoreID(), replicas))
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
 		return nil, ErrLogExists
@@ -85,6 +85,8 @@ func Create(ctx context.Context, js jetstream.JetStream, replicas int) (*JetStre
 	}
 	return Open(ctx, js)
 }
+
+func newStoreID() string { return rand.Text() }
 
 // Open opens the log that Create made and changes nothing. If there is none the
 // answer is ErrNoLog. If its configuration is not to the letter the one of
@@ -98,6 +100,9 @@ func Open(ctx context.Context, js jetstream.JetStream) (*JetStream, error) {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
 	config := stream.CachedInfo().Config
+	if unfinished(config) {
+		return nil, ErrUnfinished
+	}
 	if err := assertConfig(config); err != nil {
 		return nil, err
 	}

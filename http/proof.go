@@ -103,7 +103,7 @@ func (s *Server) auditProof(ctx context.Context, c Caller, in *struct {
 	if err != nil {
 		return nil, ofQuery(err)
 	}
-	proof.Log, proof.Keys = s.LogID, s.Model.PublicKeys()
+	proof.Log, proof.Keys = s.Model.Origin(s.LogID), s.Model.PublicKeys()
 	body, err := json.Marshal(proof)
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (s *Server) auditBundle(w http.ResponseWriter, r *http.Request, c Caller) e
 	if query.Has("from") && err != nil {
 		return inQuery(domain.Invalid("from", "is no position", "name the position to begin with"))
 	}
-	header := eventstore.BundleHeader{Log: s.LogID, Organization: c.Organization, Keys: s.Model.PublicKeys()}
+	header := eventstore.BundleHeader{Log: s.Model.Origin(s.LogID), Organization: c.Organization, Keys: s.Model.PublicKeys()}
 	bundle, err := s.Views.Bundle(r.Context(), header, domain.Position(from))
 	if err != nil {
 		return ofQuery(err)
@@ -149,7 +149,7 @@ type publicKeys struct {
 
 // signingKeys answers GET /.well-known/jeton-signing-keys.
 func (s *Server) signingKeys(context.Context, Caller, *struct{}) (*answer[publicKeys], error) {
-	return &answer[publicKeys]{Body: publicKeys{s.LogID, s.Model.PublicKeys()}}, nil
+	return &answer[publicKeys]{Body: publicKeys{s.Model.Origin(s.LogID), s.Model.PublicKeys()}}, nil
 }
 
 type rotatedKey struct {

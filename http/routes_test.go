@@ -137,7 +137,7 @@ func (r route) names() bool {
 
 // ours are the routes that we speak as we like.
 func ours(w *world) []route {
-	return slices.Concat(w.server.apiRoutes(), w.server.engineRoutes(), w.server.auditRoutes(), w.server.proofRoutes(), w.server.recordRoutes())
+	return slices.Concat(w.server.apiRoutes(), w.server.engineRoutes(), w.server.auditRoutes(), w.server.proofRoutes(), w.server.recordRoutes(), w.server.backupRoutes())
 }
 
 // guarded are the routes of the table that need a credential.

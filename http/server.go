@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,10 +64,18 @@ type Server struct {
 	// Empty: none may.
 	Origins []string
 
+	// Keys are those beside the log, for backups. Nil: there are none.
+	Keys eventstore.Keys
+
+	// Roots are those of the organizations' Merkle trees where the views are, for
+	// backups. Nil: there are no trees.
+	Roots func(ctx context.Context, until eventstore.Head) (map[string]eventstore.Root, error)
+
 	meter   *metrics
 	burns   addresses
 	streams pace
 	tails   tails
+	backing atomic.Bool // a backup is being made
 }
 
 // Handler is the server's table of routes as one handler.

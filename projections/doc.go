@@ -37,6 +37,9 @@
 // nevertheless (Model.Note, Model.Read): whoever is refused never waits for it, however
 // often it happens it is few commits, and whoever reads waits until it is recorded.
 //
+// The second copy is what a backup is made of (Copied) and what a damaged log is made
+// of again (Repair): both hold it against its chain, and what nothing proves is refused.
+//
 // Words: model (the view in memory), tenant (an organization in the model), views
 // (the tables), checkpoint (the head up to which the tables are), batch (commits
 // that are written in one transaction), rebuild (forget the tables, read the log),

@@ -211,15 +211,15 @@ func (o *occurrences) tooMany(now domain.Instant, end bool) (due []recording) {
 			delete(o.budgets, org)
 		default:
 			meta := domain.Meta{Organization: org, Actor: domain.Actor{Kind: domain.ActorSystem}}
-			due = append(due, recording{alike{organization: org}, meta, beyond, b.others, 0})
+			due = append(due, recording{alike{organization: org}, meta, others, b.others, 0})
 			b.others = 0
 		}
 	}
 	return due
 }
 
-// beyond is the one that counts all others.
-var beyond = domain.RecordRefusal{AccessRefused: domain.AccessRefused{
+// others is the one that counts all others.
+var others = domain.RecordRefusal{AccessRefused: domain.AccessRefused{
 	Action: "others", Code: "many", Reason: "more was refused in a minute than is recorded one by one",
 }}
 

@@ -31,6 +31,16 @@ func (m *Model) SigningKeys() []domain.SigningKey {
 	return m.directory.state.SigningKeys
 }
 
+// Origin is the name under which the log is signed: its id when its first key was made. A
+// log that was restored or repaired has another id and the same history, and is signed
+// under the name it had. log is for one that has no key yet.
+func (m *Model) Origin(log string) string {
+	if keys := m.SigningKeys(); len(keys) > 0 {
+		return eventstore.SignedLog(keys[0].Verifier)
+	}
+	return log
+}
+
 // Epoch is the last that was sealed.
 func (m *Model) Epoch() domain.Epoch {
 	m.directory.mu.RLock()
@@ -72,7 +82,7 @@ func (s *Sealer) Seal(ctx context.Context) (sealed bool, err error) {
 	if err != nil || statement.Number != last.Number+1 { // the views do not have the last yet
 		return false, err
 	}
-	statement.Log, statement.Time = s.Log, max(statement.Time, last.Time, domain.At(s.Model.now()))
+	statement.Log, statement.Time = s.Model.Origin(s.Log), max(statement.Time, last.Time, domain.At(s.Model.now()))
 	text, err := s.sign(ctx, statement, last)
 	if err != nil {
 		return false, err
@@ -135,7 +145,7 @@ func (s *Sealer) signer(ctx context.Context, key domain.SigningKey) (note.Signer
 	if err != nil {
 		return nil, fmt.Errorf("signing key %d: %w", key.Number, err)
 	}
-	signer, public, err := eventstore.NewSigner(seed, s.Log)
+	signer, public, err := eventstore.NewSigner(seed, s.Model.Origin(s.Log))
 	if err == nil && public.Verifier != key.Verifier {
 		err = fmt.Errorf("signing key %d: the vault has another one than the log names", key.Number)
 	}
@@ -181,7 +191,7 @@ func (s *Sealer) Rotation(ctx context.Context) (c domain.RotateSigningKey, err e
 	if err != nil {
 		return c, err
 	}
-	_, public, err := eventstore.NewSigner(seed, s.Log)
+	_, public, err := eventstore.NewSigner(seed, s.Model.Origin(s.Log))
 	if err != nil {
 		return c, err
 	}

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -281,3 +282,34 @@ func readHashes(ctx context.Context, db source, query string, args ...any) (all 
 	}
 	return all, rows.Err()
 }
+
+const sizesAt = `
+SELECT organization, MAX(size) FROM leaves
+WHERE position <= ?
+GROUP BY organization`
+
+// Roots are the roots of all trees behind a commit, by the ids of their organizations; the
+// platform's own is under "platform".
+func (v *Views) Roots(ctx context.Context, until eventstore.Head) (map[string]eventstore.Root, error) {
+	sizes, err := list[treeSize](ctx, v, sizesAt, until.Position)
+	if err != nil {
+		return nil, err
+	}
+	roots := make(map[string]eventstore.Root, len(sizes))
+	for _, s := range sizes {
+		f, err := frontierOf(ctx, v.read, s.tree, s.n)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		roots[cmp.Or(s.tree, "platform")] = eventstore.Root{Size: uint64(s.n), Root: domain.Hash(f.Root())}
+	}
+	return roots, nil
+}
+
+// treeSize is how many leaves a tree has.
+type treeSize struct {
+	tree string
+	n    int64
+}
+
+func (s *treeSize) fields() []any { return []any{&s.tree, &s.n} }

@@ -82,7 +82,7 @@ type setting struct {
 
 // settings is the one table of settings; their values point into c.
 func (c *Config) settings() []setting {
-	const all, running, founding = "serve init rebuild", "serve", "serve init"
+	const all, making, running, founding = "serve init rebuild backup restore repair", "serve init restore repair", "serve", "serve init"
 	return []setting{
 		{"data", text(&c.Data, "DIR"), false, all,
 			"data directory: the embedded log and the SQLite database; made if it is missing"},
@@ -96,7 +96,7 @@ func (c *Config) settings() []setting {
 			"keep the views in this database, e.g. postgres://jeton@db/jeton?sslmode=verify-full or sqlite:/path/file.db; empty: SQLite in the data directory. Put passwords into JETON_DATABASE or JETON_DATABASE_FILE, not into an argument"},
 		{"master-key", masters(&c.MasterKeys), true, "",
 			"the key that wraps the keys of people, in base64"},
-		{"replicas", number(&c.Replicas), false, founding,
+		{"replicas", number(&c.Replicas), false, making,
 			"how many NATS servers keep a new log: 1, or 3 and more, odd; an existing log stays as it is"},
 		{"organization", text(&c.Organization, "ALIAS"), false, founding,
 			"alias of the first organization of a new platform, e.g. acme (serve: main unless said)"},

@@ -30,12 +30,16 @@ The views, with the second copy of every commit, are %s.
 How to recover:
 
  1. Stop every server of this platform and copy both aside before anything else.
- 2. %s
- 3. If that log is older than the views remember, or the views came from somewhere else, accept
+ 2. Ask what is wrong and what can be done; nothing is changed before --yes is said:
+        %s
+    It makes the log anew from the second copy, with --from FILE also from a backup of jeton backup,
+    keeps the damaged one aside, and proves that what it made is what was there.
+ 3. Without that: %s
+ 4. If that log is older than the views remember, or the views came from somewhere else, accept
     the log as it is. Commits behind its end are lost, revocations among them: look through the
     tokens afterwards. A log with a hole is never accepted.
         %s
-`, c.logPlace(), c.viewsPlace(), c.restore(), c.rebuildCommand()+" --accept-log")
+`, c.logPlace(), c.viewsPlace(), c.offlineCommand("repair"), c.restore(), c.offlineCommand("rebuild")+" --accept-log")
 	return b.String()
 }
 
@@ -55,17 +59,18 @@ func (c Config) viewsPlace() string {
 
 func (c Config) restore() string {
 	if c.NATS == "" {
-		return fmt.Sprintf(`Restore the folder %s from the newest backup that is whole, without the
+		return fmt.Sprintf(`restore the folder %s from the newest backup that is whole, without the
     files index.db in it (they are made again), and start the service: it checks the whole log.
-    A backup that is older than the views is refused; see 3.`, directory(c.Data).path(logFolder))
+    A backup that is older than the views is refused; see 4.`, directory(c.Data).path(logFolder))
 	}
-	return `Restore the stream from a replica that is whole or from the newest backup
+	return `restore the stream from a replica that is whole or from the newest backup
     (nats stream restore), and start the service: it checks the whole log.
-    A backup that is older than the views is refused; see 3.`
+    A backup that is older than the views is refused; see 4.`
 }
 
-func (c Config) rebuildCommand() string {
-	command := "jeton rebuild"
+// offlineCommand is a command on this platform while no server runs.
+func (c Config) offlineCommand(name string) string {
+	command := "jeton " + name
 	if c.usesData() {
 		command += " --data " + c.Data
 	}

@@ -20,6 +20,7 @@ import (
 //	nats/        the log, unless it is kept elsewhere
 //	master.key   the master key of the people's keys, unless it is set elsewhere
 //	views.db     the views, unless they are kept elsewhere (and views.db-wal, -shm)
+//	damaged-…    a log that a repair has set aside, by when
 //	founding     held while a platform is being founded; left by a founding that
 //	             broke off, whose remains the next one clears away
 type directory string

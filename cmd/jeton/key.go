@@ -50,6 +50,7 @@ func (s *Stores) unlock(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		s.keys = keys
 		masters, err := s.masters(ctx, keys)
 		if err != nil {
 			return err

@@ -47,7 +47,7 @@ const (
 
 const about = `Jeton issues, checks, revokes and looks back at the access tokens of many organizations.
 
-The service:    jeton serve, init, rebuild, key
+The service:    jeton serve, init, rebuild, backup, restore, repair, key
 Before engines: jeton gate
 Its clients:    jeton token, approval, policy, role, permission, member, service-account, account,
                 engine, project, record, organization, operator, check, whoami, log, audit, context
@@ -102,7 +102,7 @@ func (p *Program) root() *cobra.Command {
 	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
-	root.AddCommand(p.serveCommand(), p.initCommand(), p.rebuildCommand(), p.keyCommand(), p.gateCommand(), p.versionCommand(),
+	root.AddCommand(p.serveCommand(), p.initCommand(), p.rebuildCommand(), p.backupCommand(), p.restoreCommand(), p.repairCommand(), p.keyCommand(), p.gateCommand(), p.versionCommand(),
 		p.tokenCommand(), p.approvalCommand(), p.policyCommand(), p.roleCommand(), p.permissionCommand(),
 		p.memberCommand(), p.serviceAccountCommand(), p.accountCommand(),
 		p.engineCommand(), p.projectCommand(), p.recordCommand(), p.organizationCommand(), p.operatorCommand(),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -18,6 +19,8 @@ import (
 	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"jeton/projections/pgtest"
@@ -56,7 +59,11 @@ func TestStories(t *testing.T) {
 			"exits":      exitsCommand,
 			"until":      untilCommand,
 			"nats":       natsCommand,
-			"postgres":   func(ts *testscript.TestScript, _ bool, args []string) { ts.Setenv("DATABASE", pgtest.URL(t)) },
+			"spoil":      func(ts *testscript.TestScript, _ bool, _ []string) { spoilStream(ts) },
+			"takeaway": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Check(logOn(ts).DeleteStream(context.Background(), "JETON_0"))
+			},
+			"postgres": func(ts *testscript.TestScript, _ bool, args []string) { ts.Setenv("DATABASE", pgtest.URL(t)) },
 		},
 	})
 }
@@ -365,4 +372,25 @@ func natsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(func() { server.Shutdown(); server.WaitForShutdown() })
 	waitFor(ts, "NATS", func() bool { return server.ReadyForConnections(time.Second) })
 	ts.Setenv("NATS", strings.Replace(server.ClientURL(), "nats://", "nats://jeton:pass-of-nats@", 1))
+}
+
+// logOn is JetStream on the server of the story.
+func logOn(ts *testscript.TestScript) jetstream.JetStream {
+	conn, err := nats.Connect(ts.Getenv("NATS"))
+	ts.Check(err)
+	ts.Defer(conn.Close)
+	js, err := jetstream.New(conn)
+	ts.Check(err)
+	return js
+}
+
+// spoilStream takes the log's first commits away, as a limit that somebody set would.
+func spoilStream(ts *testscript.TestScript) {
+	ctx, js := context.Background(), logOn(ts)
+	stream, err := js.Stream(ctx, "JETON_0")
+	ts.Check(err)
+	config := stream.CachedInfo().Config
+	config.MaxMsgs, config.Discard = 2, jetstream.DiscardOld
+	_, err = js.UpdateStream(ctx, config)
+	ts.Check(err)
 }

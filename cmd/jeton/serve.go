@@ -245,6 +245,7 @@ func (m *Main) answer() {
 		Metrics: registry, Now: m.Now, Ready: m.ready, TrustedProxies: m.Config.TrustedProxies, Stopping: stopping,
 		ScanningKeys: m.scanners, NoFirstTokens: !m.Config.FirstTokens,
 		Objects: m.objects, MaxContent: m.Config.MaxContent, Connections: m.engines, LogID: m.Store.StoreID(), Origins: m.Config.Origins, Sealer: m.sealer,
+		Keys: m.keys, Roots: m.Views.Roots,
 	}
 	m.server = api.NewHTTPServer(door.Handler())
 	m.server.ErrorLog = log.New(m.Log.With().Str("part", "http").Logger(), "", 0)

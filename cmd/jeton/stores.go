@@ -37,6 +37,10 @@ type Stores struct {
 	js       jetstream.JetStream
 	lock     *flock.Flock
 	claim    *claim
+
+	keys    eventstore.Keys
+	quick   bool                   // the log is to be filled from a copy, fast; see fill
+	filling *eventstore.Unfinished // set by Open if so
 }
 
 // Open opens the log and the views and refuses what does not belong together. A
@@ -78,6 +82,9 @@ func (s *Stores) open(ctx context.Context, may founding) error {
 	if err := s.compare(known); err != nil {
 		return err
 	}
+	if s.quick { // the keys are still to come
+		return nil
+	}
 	return s.unlock(ctx)
 }
 
@@ -90,6 +97,8 @@ func (s *Stores) compare(known *mark) error {
 		return s.directory().writeMark(*known)
 	case known != nil && known.StoreID != id:
 		return &eventstore.Damage{Position: 1, What: fmt.Sprintf("%s belongs to the log %s, and this is the log %s", s.Config.Data, known.StoreID, id)}
+	case s.storeID != "" && s.storeID != id && s.filling != nil:
+		return coded{errors.New("the database has the views of another platform; name an empty one"), exitConflict}
 	case s.storeID != "" && s.storeID != id:
 		return &eventstore.Damage{Position: 1, What: fmt.Sprintf("the views were made from the log %s, and this is the log %s", s.storeID, id)}
 	}
@@ -135,7 +144,7 @@ func (s *Stores) takeData(ctx context.Context) (err error) {
 func (s *Stores) openServer(ctx context.Context) (err error) {
 	if s.Config.NATS == "" {
 		s.embedded, err = eventstore.StartEmbedded(eventstore.EmbeddedConfig{
-			Dir: s.Config.Data, Log: s.Log.Level(max(zerolog.WarnLevel, s.Log.GetLevel())).With().Str("part", "nats").Logger(),
+			Dir: s.Config.Data, LoseAcknowledgedWritesOnPowerFailure: s.quick, Log: s.Log.Level(max(zerolog.WarnLevel, s.Log.GetLevel())).With().Str("part", "nats").Logger(),
 		})
 		if errors.Is(err, eventstore.ErrLocked) {
 			return s.directory().inUse()
@@ -171,7 +180,13 @@ func (s *Stores) openViews(ctx context.Context) error {
 // openLog opens the log, or makes one where no one knows of an older one.
 func (s *Stores) openLog(ctx context.Context, known *mark, may founding) error {
 	return s.insist(ctx, "the log", func() (err error) {
+		if s.quick {
+			return s.fill(ctx)
+		}
 		s.Store, err = eventstore.Open(ctx, s.js)
+		if errors.Is(err, eventstore.ErrUnfinished) {
+			return coded{fmt.Errorf("%w\n  next: run jeton restore or jeton repair again, as it was run", err), exitConflict}
+		}
 		if !errors.Is(err, eventstore.ErrNoLog) {
 			return err
 		}
