@@ -45,7 +45,20 @@
 // Copy), which would cut or delete it; a log that is made from a copy is Unfinished, and
 // nobody opens it before it was read back and proved.
 //
+// What is personal in a commit is stored sealed, under a key for each person, and the
+// keys are in Keys: also beside the log, which never forgets, because they are what is
+// deleted when a person is erased. They are wrapped by a master key, which is kept where
+// the data is not, and are unwrapped in a Vault: it seals a commit on its way into the
+// log and opens it on its way out. A key that was deleted is overwritten on disk, and
+// never made again. Bytes of the log never change for that: of an erased person they
+// hold noise, and every hash over them is as it was.
+//
+// Not promised: that what was stored before there were keys (commits of version 1, and
+// reports of usage from then) is ever anything but clear; and that a cluster's own
+// journals forget a key before they are compacted, or backups before they are deleted.
+//
 // To add a store, implement Store and call eventstoretest.Run from its test; for
-// usage, objects and presence implement Usage, Objects or Presence and call
-// RunUsage, RunObjects or RunPresence.
+// usage, objects, presence and keys implement Usage, Objects, Presence or Keys and call
+// RunUsage, RunObjects, RunPresence or RunKeys. What else is personal is sealed and
+// opened in personal.go, and nowhere else.
 package eventstore

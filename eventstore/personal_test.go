@@ -318,3 +318,27 @@ func BenchmarkOpen(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkDecodeSealed is what a start does with each commit: the same for both versions.
+func BenchmarkDecodeSealed(b *testing.B) {
+	v, c := vaultOf(b, new(MemoryKeys)), stored()
+	c.Events = []domain.Event{domain.TokenIssued{Token: domain.TokenID{ID: id("ci")}, Type: domain.Administrative, Name: "ci", Hash: domain.Hash{6}}}
+	clear, err := Encode(c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, record := range map[string]Record{"version 1": Head{Position: 41}.Next(clear), "version 2": recorded(b, v, c)} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				decoded, err := Decode(record)
+				if err == nil {
+					_, err = v.OpenedEvents(b.Context(), decoded)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -17,6 +17,9 @@
 //   - A check touches memory only.
 //   - A log that is shorter than a view remembers, has a hole or another history
 //     is not served from.
+//   - What is personal is in no table, report or file in clear: list opens it on its
+//     way to who asks. When a person is erased every node forgets what it knows of them,
+//     and what broke off is done at the next start.
 //   - The Model does not need SQL once it runs: when the database is away,
 //     commands and checks go on, and lists say that they can't be given.
 //

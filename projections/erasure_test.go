@@ -244,3 +244,37 @@ func (k *late) Get(ctx context.Context, name string) ([]byte, error) {
 	}
 	return k.Keys.Get(ctx, name)
 }
+
+// TestUsageFromBefore: what reports of an older version tell in clear is sealed in the
+// tables, and what its tables had in clear is taken away.
+func TestUsageFromBefore(t *testing.T) {
+	everywhere(t, func(t *testing.T, url string) {
+		w := newWorld(t)
+		usage := new(eventstore.MemoryUsage)
+		v := viewsOf(w, url)
+		h, _ := follows(t, v, w.model, usage)
+		report := `{"v":1,"reporter":"` + domain.RandomID().String() + `","number":1,"node":"a","at":"2027-03-01T12:00:00Z","uses":[{"org":"` + w.org.String() +
+			`","token":"` + w.owner.first.String() + `","last":"2027-03-01T12:00:00Z","days":{"2027-03-01":1},"networks":[{"network":"192.0.2.0/24","last":"2027-03-01T12:00:00Z"}],"agent":"netscape/4"}]}`
+		fails(t, "publish", usage.Publish(t.Context(), "a-1", []byte(report)), nil)
+		h.until(t, 1)
+		if got := w.usage(v, w.owner.first); got.Agent != "netscape/4" || len(got.Networks) != 1 {
+			t.Errorf("the token was used %+v", got)
+		}
+		for _, row := range allRows(t, v) {
+			if strings.Contains(row, "netscape") || strings.Contains(row, "192.0.2") {
+				t.Errorf("in clear: %s", row)
+			}
+		}
+		for _, older := range []string{
+			"UPDATE token_usage SET networks = '[{\"network\":\"192.0.2.0/24\"}]', agent = 'netscape/4'",
+			"UPDATE checkpoint SET schema_version = 3",
+		} {
+			_, err := v.write.ExecContext(t.Context(), older)
+			fails(t, older, err, nil)
+		}
+		next := openViews(t, url)
+		if got := w.usage(next, w.owner.first); got.Agent != "" || len(got.Networks) != 0 || got.total() != 1 {
+			t.Errorf("after the migration it was used %+v", got)
+		}
+	})
+}

@@ -380,6 +380,10 @@ func TestWhatReachesTheCopy(t *testing.T) {
 		"their account is deleted": func(w *lab) {
 			w.above(w.owner.actor, domain.OrganizationID{}, domain.DeleteAccount{Account: w.bob.id})
 		},
+		"they are deleted and erased": func(w *lab) {
+			w.above(w.owner.actor, domain.OrganizationID{}, domain.DeleteAccount{Account: w.bob.id})
+			w.above(w.owner.actor, domain.OrganizationID{}, domain.EraseAccount{Account: w.bob.id})
+		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newLab(t, personal)

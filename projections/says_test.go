@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"jeton/domain"
+	"jeton/eventstore"
 )
 
 // facts are what is so in an organization at a moment, in the words that the
@@ -145,7 +146,7 @@ func (r TokenRow) facts(now domain.Instant) tokenFacts {
 	if r.Waiting > now && f.Status == Waiting {
 		f.Until = r.Waiting
 	}
-	if r.HolderEmail != "" {
+	if r.HolderEmail != "" && r.HolderEmail != eventstore.Pseudonym(r.Holder) { // the model no longer knows who is gone
 		f.Account = domain.Account{Number: r.HolderNumber, Email: r.HolderEmail}
 	}
 	return f

@@ -101,7 +101,7 @@ func BenchmarkRestore(b *testing.B) {
 	}
 	b.ReportMetric(float64(len(made))/float64(*restored), "bytes/commit")
 	for b.Loop() {
-		program := Program{Args: []string{"restore", "--in", saved, "--data", filepath.Join(b.TempDir(), "data")}, Stdin: strings.NewReader(""), Stdout: os.Stderr, Stderr: os.Stderr}
+		program := Program{Args: []string{"restore", "--in", saved, "--data", filepath.Join(b.TempDir(), "data")}, Stdin: strings.NewReader(""), Stdout: os.Stderr, Stderr: os.Stderr, Env: []string{"JETON_MASTER_KEY=" + eventstore.Master{1}.Reveal()}}
 		if code := program.Main(b.Context()); code != 0 {
 			b.Fatalf("restore ended with %d", code)
 		}
@@ -114,7 +114,12 @@ func grownBackup(b *testing.B, tokens int) []byte {
 	b.Helper()
 	ctx, cancel := context.WithCancel(b.Context())
 	store := new(eventstore.Memory)
-	model := projections.NewModel(store, time.Now)
+	keys, master := new(eventstore.MemoryKeys), eventstore.Master{1}
+	vault, err := eventstore.OpenVault(ctx, keys, master)
+	if err != nil {
+		b.Fatal(err)
+	}
+	model := projections.NewModel(store, vault, time.Now)
 	ended := make(chan error, 1)
 	go func() { ended <- model.Run(ctx) }()
 	defer func() { cancel(); <-ended }()
@@ -122,7 +127,7 @@ func grownBackup(b *testing.B, tokens int) []byte {
 	if err := model.Loaded(ctx); err != nil {
 		b.Fatal(err)
 	}
-	first, err := found(ctx, model, c)
+	first, err := found(ctx, model, c, "")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -141,7 +146,7 @@ func grownBackup(b *testing.B, tokens int) []byte {
 	var backup bytes.Buffer
 	if err == nil {
 		_, err = eventstore.WriteBackup(ctx, eventstore.BackupSource{
-			Until: head,
+			Until: head, Keys: keys,
 			Records: func(ctx context.Context, do func(eventstore.Record) error) error {
 				return eventstore.ReadUpTo(ctx, store, last, do)
 			},
