@@ -63,6 +63,11 @@ var vocabulary = map[string]func(func(into any) error) (Event, error){
 	"approval.given":            read[ApprovalGiven],
 	"approval.refused":          read[ApprovalRefused],
 	"approval.lapsed":           read[ApprovalLapsed],
+	"webhook.created":           read[WebhookCreated],
+	"webhook.changed":           read[WebhookChanged],
+	"webhook.switched":          read[WebhookSwitched],
+	"webhook.secret_replaced":   read[WebhookSecretReplaced],
+	"webhook.deleted":           read[WebhookDeleted],
 }
 
 // ReadEvent reads the JSON of a stored event.

@@ -102,6 +102,13 @@ var samples = map[string]Event{
 	"approval.given":     ApprovalGiven{robot, "for the pipeline"},
 	"approval.refused":   ApprovalRefused{robot, "too much"},
 	"approval.lapsed":    ApprovalLapsed{robot},
+	"webhook.created": WebhookCreated{Announcement{
+		"siem", "https://siem.example.org/in", SIEMWebhook, []string{"api_tokens", "orgs"}, []byte("sealed"),
+	}},
+	"webhook.changed":         WebhookChanged{7, Announcement{"all", "https://hooks.example.org/in", StandardWebhook, []string{"token.*"}, nil}},
+	"webhook.switched":        WebhookSwitched{7, true, "the receiver says that it is gone"},
+	"webhook.secret_replaced": WebhookSecretReplaced{7, tomorrow},
+	"webhook.deleted":         WebhookDeleted{7},
 }
 
 func TestGoldenEvents(t *testing.T) {
