@@ -113,7 +113,8 @@ func (b batch) event(m domain.Meta, e domain.Event) error {
 		return b.recordsRemoved(m, e)
 	case domain.OperatorNamed, domain.OperatorDismissed, domain.PolicyChanged,
 		domain.PermissionDefined, domain.PermissionRetired, domain.RoleCreated, domain.RoleChanged, domain.RoleDeleted,
-		domain.TokenExpiring:
+		domain.TokenExpiring,
+		domain.WebhookCreated, domain.WebhookChanged, domain.WebhookSwitched, domain.WebhookSecretReplaced, domain.WebhookDeleted:
 		return nil // the model has them
 	}
 	return b.tokenEvent(m, e)
