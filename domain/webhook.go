@@ -82,6 +82,9 @@ func matchesKind(pattern, kind string) bool {
 	return pattern == kind
 }
 
+// CheckAnnouncement is check, for whoever only tries.
+func CheckAnnouncement(a Announcement, plain bool) error { return a.check(plain) }
+
 // check refuses an address that cannot be one. plain: the platform may send to
 // networks of its own, where there may be no certificates.
 func (a Announcement) check(plain bool) error {
@@ -287,9 +290,10 @@ func (c UpdateWebhook) checkChange(o *Organization, w Webhook, wanted Announceme
 }
 
 // ReplaceWebhookSecret gives a webhook another secret. The one that it had signs, too,
-// for a day.
+// for a day, unless it is to end at once.
 type ReplaceWebhookSecret struct {
 	Webhook Position
+	AtOnce  bool
 	Seen    Position
 }
 
@@ -305,7 +309,11 @@ func (c ReplaceWebhookSecret) Decide(o *Organization, m Meta) ([]Event, error) {
 	if err := unchanged(c.Seen, w.Changed); err != nil {
 		return nil, err
 	}
-	return []Event{WebhookSecretReplaced{w.Number, m.Time.Add(WebhookOverlap)}}, nil
+	until := m.Time
+	if !c.AtOnce {
+		until = until.Add(WebhookOverlap)
+	}
+	return []Event{WebhookSecretReplaced{w.Number, until}}, nil
 }
 
 // DeleteWebhook ends a webhook. What it has not sent by then is not sent.

@@ -78,6 +78,7 @@ func TestWebhooks(t *testing.T) {
 		"change, by an auditor": {given: there, when: UpdateWebhook{Webhook: 2, Name: new("other")}, by: byAda, err: ErrDenied, says: "webhooks.write"},
 
 		"another secret":                 {given: there, when: ReplaceWebhookSecret{Webhook: 2}, then: []Event{WebhookSecretReplaced{2, today.Add(24 * time.Hour)}}},
+		"another secret at once":         {given: there, when: ReplaceWebhookSecret{Webhook: 2, AtOnce: true}, then: []Event{WebhookSecretReplaced{2, today}}},
 		"another secret of a stale one":  {given: there, when: ReplaceWebhookSecret{Webhook: 2, Seen: 1}, err: ErrStale, says: "changed at position 2"},
 		"another secret of none":         {when: ReplaceWebhookSecret{Webhook: 2}, err: ErrNotFound, says: "no such webhook"},
 		"another secret, by an auditor":  {given: there, when: ReplaceWebhookSecret{Webhook: 2}, by: byAda, err: ErrDenied, says: "webhooks.write"},

@@ -124,6 +124,7 @@ func factsOf(e domain.Event) (map[string]any, error) {
 		return nil, fmt.Errorf("event %s: %w", e.Kind(), err)
 	}
 	delete(facts, "hash")
+	delete(facts, "headers") // of a webhook; they are sealed, and of no use
 	if door, is := facts["door"].(map[string]any); is {
 		delete(door, "verification")
 	}

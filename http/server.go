@@ -60,6 +60,13 @@ type Server struct {
 	// Empty: none may.
 	Origins []string
 
+	// Vault keeps the keys by which webhooks sign, and with which their headers are sealed.
+	// Nil: there are no webhooks.
+	Vault *eventstore.Vault
+
+	// Outgoing reaches the receivers of webhooks. Nil: those on the public internet.
+	Outgoing *Outgoing
+
 	meter   *metrics
 	burns   addresses
 	streams pace

@@ -53,6 +53,7 @@ type world struct {
 	server  *Server
 	handler http.Handler
 	logs    *logs
+	vault   *eventstore.Vault
 
 	database  string // the file of the views
 	stopViews func()
@@ -148,6 +149,8 @@ func worldAfter(t testing.TB, store eventstore.Store, storeID string, database [
 	w.must(err)
 	w.views = views
 	t.Cleanup(func() { w.must(views.Close()) })
+	w.vault, err = eventstore.OpenVault(t.Context(), new(eventstore.MemoryKeys), eventstore.Master{1})
+	w.must(err)
 	w.startViews()
 	w.startModel()
 	t.Cleanup(w.nothingLeaked)
@@ -171,7 +174,9 @@ func (w *world) startModel() {
 		Log: zerolog.New(w.logs).Level(zerolog.DebugLevel), LogID: w.storeID,
 		Objects: new(eventstore.MemoryObjects), MaxContent: 1 << 20,
 		Connections: projections.NewConnections(eventstore.NewMemoryPresence(1)[0], "test", w.now),
+		Vault:       w.vault, Outgoing: &Outgoing{Networks: networksOf("127.0.0.0/8")},
 	}
+	w.Cleanup(w.server.Outgoing.Close)
 	w.handler = w.server.Handler()
 }
 
