@@ -72,7 +72,6 @@ func (d *Deliveries) Run(ctx context.Context) error {
 	}
 	d.hooks, d.ended = map[projections.HookID]*sending{}, make(chan struct{}, 1)
 	d.measure()
-	defer d.outgoing().Close()
 	defer d.turns.Wait()
 	d.forgetDeleted(ctx)
 	news := d.listen(ctx)

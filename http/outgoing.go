@@ -117,18 +117,10 @@ func (o *Outgoing) client(allows func(netip.Addr) bool) http.Client {
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots},
 			TLSHandshakeTimeout:    min(connectTimeout, o.timeout()),
 			DisableCompression:     true,
+			DisableKeepAlives:      true, // else what comes behind an answer is written to our log
 			MaxResponseHeaderBytes: answerRead,
-			MaxIdleConnsPerHost:    2,
-			IdleConnTimeout:        30 * time.Second,
 		},
 	}
-}
-
-// Close gives idle connections back.
-func (o *Outgoing) Close() {
-	o.begin.Do(o.open)
-	o.secure.CloseIdleConnections()
-	o.plain.CloseIdleConnections()
 }
 
 func within(networks []netip.Prefix, address netip.Addr) bool {
