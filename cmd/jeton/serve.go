@@ -105,6 +105,9 @@ type Main struct {
 	Stdout io.Writer // where a new platform's first token is printed
 	Now    func() time.Time
 
+	// Vault keeps the keys beside the log. Nil: Open makes one that forgets.
+	Vault *eventstore.Vault
+
 	// Set by Open.
 	URL     string
 	Model   *projections.Model
@@ -115,6 +118,7 @@ type Main struct {
 	usage    eventstore.Usage
 	objects  *eventstore.JetStreamObjects
 	engines  *projections.Connections
+	hooks    *api.Deliveries
 	server   *http.Server
 	stopping context.CancelFunc // ends requests that wait for something to happen
 	stop     context.CancelFunc // ends what follows the log
@@ -145,6 +149,13 @@ func (m *Main) open(ctx context.Context) error {
 	}
 	m.engines = projections.NewConnections(eventstore.OpenPresence(m.Store), m.node(), m.Now)
 	ended := m.follow()
+	if m.Vault == nil { // until the keys of a platform are kept
+		vault, err := eventstore.OpenVault(ctx, new(eventstore.MemoryKeys), eventstore.Master{})
+		if err != nil {
+			return err
+		}
+		m.Vault = vault
+	}
 	m.answer()
 	if err := m.load(ctx); err != nil {
 		return err
@@ -232,7 +243,9 @@ func (m *Main) answer() {
 		Metrics: registry, Now: m.Now, Ready: m.ready, TrustedProxies: m.Config.TrustedProxies, Stopping: stopping,
 		ScanningKeys: m.scanners, NoFirstTokens: !m.Config.FirstTokens,
 		Objects: m.objects, MaxContent: m.Config.MaxContent, Connections: m.engines, LogID: m.Store.StoreID(), Origins: m.Config.Origins,
+		Vault: m.Vault, Outgoing: &api.Outgoing{Networks: m.Config.WebhookNetworks},
 	}
+	m.hooks = &api.Deliveries{Server: door, Node: m.node()}
 	m.server = api.NewHTTPServer(door.Handler())
 	m.server.ErrorLog = log.New(m.Log.With().Str("part", "http").Logger(), "", 0)
 	m.running.Go(func() {
@@ -279,6 +292,7 @@ func (m *Main) watch(ended <-chan error) {
 	m.running.Go(func() { m.stopped("reports of usage", m.Model.Report(ctx, m.usage, m.node(), m.Config.UsageInterval)) })
 	m.running.Go(func() { m.stopped("the views of usage", m.Views.FollowUsage(ctx, m.usage, m.Model.Used)) })
 	m.running.Go(func() { m.stopped("what nodes tell of engines", m.engines.Run(ctx)) })
+	m.running.Go(func() { m.stopped("what is sent to webhooks", m.hooks.Run(ctx)) })
 	m.running.Go(func() { m.sweep(ctx) })
 	m.running.Go(func() { m.stopped("the views", m.Views.Run(ctx, m.Store, m.Store.StoreID())) })
 }
