@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -245,7 +246,7 @@ func (m *Main) answer() {
 		Objects: m.objects, MaxContent: m.Config.MaxContent, Connections: m.engines, LogID: m.Store.StoreID(), Origins: m.Config.Origins,
 		Vault: m.Vault, Outgoing: &api.Outgoing{Networks: m.Config.WebhookNetworks},
 	}
-	m.hooks = &api.Deliveries{Server: door, Node: m.node()}
+	m.hooks = &api.Deliveries{Server: door, Node: m.deliverer()}
 	m.server = api.NewHTTPServer(door.Handler())
 	m.server.ErrorLog = log.New(m.Log.With().Str("part", "http").Logger(), "", 0)
 	m.running.Go(func() {
@@ -317,6 +318,16 @@ func (m *Main) openObjects(ctx context.Context) error {
 func (m *Main) node() string {
 	host, _ := os.Hostname() // only for people to read
 	return fmt.Sprintf("%s %d %s", host, os.Getpid(), m.listener.Addr())
+}
+
+// deliverer is what this process is called among those that share a database. A file
+// has one process, so that who is started after a crash is who was killed, and goes on
+// at once.
+func (m *Main) deliverer() string {
+	if strings.HasPrefix(m.Config.database(), "sqlite:") {
+		return "the only one"
+	}
+	return m.node()
 }
 
 // watchInterval is how often it is looked for tokens that are about to end, and for
