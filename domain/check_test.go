@@ -619,6 +619,7 @@ func TestWithASecretThatWasReplaced(t *testing.T) {
 		needs + "engines.delete":      {DeleteEngine{Engine: 9}},
 		needs + "database-lab.joe":    {KeepRecord{Kind: JoeSession}, AmendRecord{Number: 9, Kind: JoeSession}, RemoveRecords{Kind: JoeInstance, Numbers: []Position{9}}},
 		needs + "database-lab.delete": {RemoveRecords{Kind: JoeSession, Numbers: []Position{9}}},
+		needs + "webhooks.write":      {CreateWebhook{}, UpdateWebhook{Webhook: 9}, ReplaceWebhookSecret{Webhook: 9}, DeleteWebhook{Webhook: 9}},
 		needs + "tokens.approve":      {ApproveToken{Token: token("waits")}, RefuseToken{Token: token("waits"), Reason: "no"}},
 		useTheNew:                     {issueLaptop, RotateToken{Token: robot, Hash: hashOf("x")}, RemoveMember{Account: ann}},
 	} {

@@ -31,7 +31,9 @@
 // organization that lets bearers in), door (how it decides about who comes in), copy
 // (what an engine has of its organization), piece (a part of that, as it is told),
 // project (a name for what belongs together), record (what a program of Database Lab
-// has sent), erased (deleted, and what was known of them forgotten), content (what of it is too large for the log).
+// has sent), content (what of it is too large for the log), webhook (an address to which
+// an organization has its events sent), erased (of a person: deleted, and what was known
+// of them forgotten).
 //
 // What a token may do at a moment is its grant, cut down to its ceiling, if the
 // policy does not block it. A check computes that anew: nothing is ever taken from a

@@ -31,6 +31,7 @@ type Organization struct {
 	engines    engines
 	projects   map[nameKey]Position
 	records    records
+	webhooks   []Webhook
 
 	touched []uint32 // the places of holders that the last commit has changed
 }

@@ -56,6 +56,8 @@ const (
 	EnginesUse
 	LabRead
 	LabDelete
+	WebhooksRead
+	WebhooksWrite
 	permissionCount
 )
 
@@ -131,6 +133,8 @@ var definitions = [permissionCount]Definition{
 	EnginesUse:                 {enginesUse, "engines", writes, general, "engine", "come in at engines, where they ask for nothing finer"},
 	LabRead:                    {"database-lab.read", "database-lab", reads, general, "", "read what programs of Database Lab have sent"},
 	LabDelete:                  {"database-lab.delete", "database-lab", writes, privileged, "", "delete what programs of Database Lab have sent"},
+	WebhooksRead:               {"webhooks.read", "audit", reads, privileged, "", "see webhooks and what they could not deliver"},
+	WebhooksWrite:              {"webhooks.write", "audit", writes, privileged, "", "make, change, test and delete webhooks"},
 }
 
 func (p Permission) String() string {

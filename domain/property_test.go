@@ -222,10 +222,10 @@ func (t *toldToken) secret() *toldSecret { return t.secrets[len(t.secrets)-1] }
 // What the roles of every organization allow of the service's own permissions.
 const (
 	toldRead    = "organization.read policy.read members.read roles.read permissions.read tokens.check tokens.read-own engines.read database-lab.read "
-	toldReads   = toldRead + "tokens.read-any log.read "
+	toldReads   = toldRead + "tokens.read-any log.read webhooks.read "
 	toldLab     = "database-lab.joe database-lab.checkup database-lab.telemetry database-lab.sessions database-lab.instances "
 	toldMembers = toldRead + toldLab + "engines.use tokens.create-personal tokens.update-own tokens.rotate-own tokens.revoke-own "
-	toldAdmin   = toldMembers + "tokens.read-any log.read organization.update policy.update members.add members.update members.remove " +
+	toldAdmin   = toldMembers + "tokens.read-any log.read webhooks.read webhooks.write organization.update policy.update members.add members.update members.remove " +
 		"roles.create roles.update roles.delete permissions.define permissions.retire tokens.create-administrative tokens.create-service " +
 		"tokens.update-any tokens.rotate-any tokens.revoke-any tokens.approve engines.create engines.update engines.delete database-lab.delete "
 	toldOwner     = toldAdmin + "organization.delete "

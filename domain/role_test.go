@@ -16,12 +16,12 @@ func TestPermissions(t *testing.T) {
 		calls   = " database-lab.joe database-lab.checkup database-lab.telemetry database-lab.sessions database-lab.instances"
 		lab     = calls + " database-lab.read"
 		read    = "organization.read policy.read members.read roles.read permissions.read tokens.check tokens.read-own engines.read database-lab.read"
-		readAny = " tokens.read-any log.read"
+		readAny = " tokens.read-any log.read webhooks.read"
 		own     = " tokens.create-personal tokens.update-own tokens.rotate-own tokens.revoke-own engines.use" + calls
 		admin   = " organization.update policy.update members.add members.update members.remove" +
 			" roles.create roles.update roles.delete permissions.define permissions.retire" +
 			" tokens.create-administrative tokens.create-service tokens.update-any tokens.rotate-any tokens.revoke-any" +
-			" tokens.approve engines.create engines.update engines.delete database-lab.delete"
+			" tokens.approve engines.create engines.update engines.delete database-lab.delete webhooks.write"
 		administrative = "organization.read members.read tokens.check tokens.read-any tokens.revoke-any engines.read" + lab
 	)
 	o := acmeAfter()

@@ -69,6 +69,11 @@ var vocabulary = map[string]func(func(into any) error) (Event, error){
 	"access.refused":            read[AccessRefused],
 	"audit.read":                read[AuditRead],
 	"audit.exported":            read[AuditExported],
+	"webhook.created":           read[WebhookCreated],
+	"webhook.changed":           read[WebhookChanged],
+	"webhook.switched":          read[WebhookSwitched],
+	"webhook.secret_replaced":   read[WebhookSecretReplaced],
+	"webhook.deleted":           read[WebhookDeleted],
 }
 
 // ReadEvent reads the JSON of a stored event.

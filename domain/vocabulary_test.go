@@ -108,6 +108,13 @@ var samples = map[string]Event{
 	"access.refused":     AccessRefused{"POST tokens/{id}/rotate", "revoked", "laptop", "the token was revoked", robot, 7},
 	"audit.read":         AuditRead{"list", "after=7&limit=50", 7},
 	"audit.exported":     AuditExported{"export", "format=jsonl"},
+	"webhook.created": WebhookCreated{Announcement{
+		"siem", "https://siem.example.org/in", SIEMWebhook, []string{"api_tokens", "orgs"}, []byte("sealed"),
+	}},
+	"webhook.changed":         WebhookChanged{7, Announcement{"all", "https://hooks.example.org/in", StandardWebhook, []string{"token.*"}, nil}},
+	"webhook.switched":        WebhookSwitched{7, true, "the receiver says that it is gone"},
+	"webhook.secret_replaced": WebhookSecretReplaced{7, tomorrow},
+	"webhook.deleted":         WebhookDeleted{7},
 }
 
 func TestGoldenEvents(t *testing.T) {

@@ -152,9 +152,9 @@ type cloudLines struct{ to *json.Encoder }
 func (cloudLines) begin() error               { return nil }
 func (l cloudLines) entry(e AuditEntry) error { return l.to.Encode(cloudEvent(e)) }
 
-// CloudEvent is an entry as the CloudEvents specification 1.0 writes it, structured.
-// Source and ID together name it for ever.
-type CloudEvent struct {
+// CloudEvent is an entry, or whatever else, as the CloudEvents specification 1.0 writes it,
+// structured. Source and ID together name it for ever.
+type CloudEvent[Data any] struct {
 	SpecVersion string         `json:"specversion"`
 	ID          string         `json:"id"`
 	Source      string         `json:"source"`
@@ -162,15 +162,15 @@ type CloudEvent struct {
 	Time        domain.Instant `json:"time"`
 	Subject     string         `json:"subject,omitempty"`
 	ContentType string         `json:"datacontenttype"`
-	Data        AuditEntry     `json:"data"`
+	Data        Data           `json:"data"`
 }
 
-func cloudEvent(e AuditEntry) CloudEvent {
+func cloudEvent(e AuditEntry) CloudEvent[AuditEntry] {
 	subject := e.Target.Kind
 	if e.Target.ID != "" {
 		subject += "/" + e.Target.ID
 	}
-	return CloudEvent{
+	return CloudEvent[AuditEntry]{
 		SpecVersion: "1.0", ID: e.ID, Source: "/organizations/" + e.Organization, Type: "jeton." + e.Action,
 		Time: e.At, Subject: subject, ContentType: "application/json", Data: e,
 	}

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
 )
 
 const auditOfAcme = "/api/v1/organizations/acme/audit"
@@ -186,7 +185,7 @@ func TestAuditExports(t *testing.T) {
 	}
 	i := 0
 	for line := range strings.Lines(w.export("ada", "cloudevents", "")) {
-		var event CloudEvent
+		var event CloudEvent[AuditEntry]
 		w.must(json.Unmarshal([]byte(line), &event))
 		e := entries[i]
 		if event.SpecVersion != "1.0" || event.ID != e.ID || event.Source != "/organizations/acme" || event.Type != "jeton."+e.Action || event.Time != e.At || event.Data.ID != e.ID {

@@ -31,7 +31,7 @@ import (
 func (s *Server) databaseLabRoutes() []route {
 	d := &dialect{Server: s, rooms: newRooms()}
 	routes := slices.Concat(
-		d.tokenRoutes(), d.organizationRoutes(), d.instanceRoutes(), d.telemetryRoutes(), d.sessionRoutes(), d.joeRoutes(), d.checkupRoutes(),
+		d.tokenRoutes(), d.organizationRoutes(), d.instanceRoutes(), d.telemetryRoutes(), d.sessionRoutes(), d.joeRoutes(), d.checkupRoutes(), d.siemRoutes(),
 		[]route{d.preflight()},
 	)
 	for i := range routes {

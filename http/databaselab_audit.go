@@ -39,7 +39,7 @@ const auditRows = 128
 var labTables = map[string]string{
 	"token": "api_tokens", "tokens": "api_tokens", "approval": "api_tokens", "member": "users_orgs", "holder": "users_orgs",
 	"organization": "orgs", "policy": "org_policies", "role": "roles", "permission": "permissions", "service_account": "service_accounts",
-	"engine": "dblab_instances", "project": "projects", "record": "records", "records": "records", "account": "users", "operator": "operators",
+	"webhook": "webhooks", "engine": "dblab_instances", "project": "projects", "record": "records", "records": "records", "account": "users", "operator": "operators",
 }
 
 // labRecordTables are the tables of what programs have sent.

@@ -17,7 +17,7 @@ import (
 func (d *dialect) organizationRoutes() []route {
 	return []route{
 		labView(d, "orgs", "Show the caller's organization", d.orgs, nil, domain.OrganizationRead),
-		{pattern: "PATCH " + d.databaseLab("/orgs"), summary: "Rename the caller's organization", audit: "organization.renamed",
+		{pattern: "PATCH " + d.databaseLab("/orgs"), summary: "Rename the caller's organization, or change where it sends its events", audit: "organization.renamed webhook.created webhook.changed webhook.switched webhook.deleted",
 			access: labArguments[labOrgUpdate](d, decode), mount: labMount(d, nil, d.orgPatch)},
 		labView(d, "org_users", "List members with their roles", d.orgUsers, nil, domain.MembersRead),
 		labView(d, "org_keys", "List tokens that can be shown as Org-Key, without their secrets", d.orgKeys, nil, domain.TokensReadAny),
@@ -39,21 +39,23 @@ type labProfile struct {
 	UsersAutojoin  bool            `json:"users_autojoin"`
 	OnboardingText *string         `json:"onboarding_text"`
 	Domains        struct{}        `json:"domains"`
+	labSIEM
 }
 
 func labProfileOf(p projections.Profile) labProfile {
 	return labProfile{ID: p.Number, Name: p.Name, Alias: p.Alias, CreatedAt: p.Created}
 }
 
-func (d *dialect) orgs(_ context.Context, c Caller, _ labQuery) (iter.Seq2[labProfile, error], error) {
+func (d *dialect) orgs(ctx context.Context, c Caller, _ labQuery) (iter.Seq2[labProfile, error], error) {
 	profile, _ := d.Model.Profile(c.Organization)
-	return labListed([]labProfile{labProfileOf(profile)}), nil
+	return labListed([]labProfile{d.withSIEM(ctx, c, labProfileOf(profile))}), nil
 }
 
 type labOrgUpdate struct {
 	labCaller
 	Name  *string `json:"name"`
 	Alias *string `json:"alias"`
+	labSIEMUpdate
 }
 
 // orgPatch answers PATCH orgs?id=eq.1 with the row, in an array.
@@ -77,17 +79,31 @@ func (d *dialect) orgUpdate(ctx context.Context, c Caller, asked labOrgUpdate) (
 	if asked.Alias != nil && *asked.Alias != profile.Alias {
 		return none, domain.Refuse(domain.ErrState, "u_orgs_alias: the alias of an organization never changes", "change its name")
 	}
-	name, err := labText("name", asked.Name, "send the new name")
-	if err != nil {
-		return none, err
+	done, err := d.orgRename(ctx, c, asked)
+	if err == nil && !asked.nothing() {
+		done, err = d.siemUpdate(ctx, c, asked.labSIEMUpdate)
 	}
-	done, err := d.Model.Execute(ctx, c.Meta(), domain.UpdateOrganization{Name: name})
 	if err != nil {
 		return none, err
 	}
 	d.settled(ctx, done.Position)
 	profile, _ = d.Model.Profile(c.Organization)
-	return labProfileOf(profile), nil
+	return d.withSIEM(ctx, c, labProfileOf(profile)), nil
+}
+
+// orgRename wants a name, unless something else is to be changed.
+func (d *dialect) orgRename(ctx context.Context, c Caller, asked labOrgUpdate) (none projections.Outcome, err error) {
+	if !asked.nothing() {
+		if asked.Name != nil {
+			return none, domain.Invalid("name", "can't be changed together with where events are sent", "change one after the other")
+		}
+		return none, nil
+	}
+	name, err := labText("name", asked.Name, "send the new name")
+	if err != nil {
+		return none, err
+	}
+	return d.Model.Execute(ctx, c.Meta(), domain.UpdateOrganization{Name: name})
 }
 
 // labMembers is the row of the view org_users, whose id is that of the organization.

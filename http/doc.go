@@ -17,11 +17,23 @@
 //     they read it. Neither changes an answer. A route that reads it says so: reads.
 //   - A secret is in the answer that creates it and nowhere else: in no URL, no
 //     log line, no error.
+//   - Webhooks get what they want of what happens in their organization, in order and at
+//     least once, or a dead letter says what they did not get. No command waits for it.
+//   - What members of an organization have sent to addresses of theirs (Outgoing) reaches
+//     the public internet, and nothing else unless the operator allows it.
+//
+// Events are sent from the second copy of the log in SQL (Deliveries), because it has all
+// of them in their order, on every node, whatever was in memory; a webhook is a place in
+// it. In order means that an event that is not taken holds up those behind it, of this
+// webhook, for at most a day. What is sent is made anew each time, from the log, so that
+// only places have to be kept.
 //
 // Words: route, access (who may call a route), caller (who does), problem (an
 // error as RFC 9457 writes it), dialect (another product's API that we speak),
 // stream (what an engine is told, line by line; see package engine), receipt (which
-// engines have confirmed a revocation).
+// engines have confirmed a revocation), delivery (an event on its way to a webhook),
+// outgoing (what reaches the addresses that others have chosen), fault (why it did not, in
+// words for them).
 //
 // To add a route: a handler in its noun's file, which decodes, calls one thing
 // and encodes; a line in routes.go; scenarios in the noun's test. The OpenAPI

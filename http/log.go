@@ -122,6 +122,7 @@ func factsOf(e domain.Event) (map[string]any, error) {
 	}
 	facts := factsIn(text)
 	delete(facts, "hash")
+	delete(facts, "headers") // of a webhook; they are sealed, and of no use
 	if door, is := facts["door"].(map[string]any); is {
 		delete(door, "verification")
 	}

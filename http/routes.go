@@ -9,7 +9,7 @@ import (
 // routes is the index of everything that can be asked here. Dialects of other
 // products have tables of their own, of the same kind.
 func (s *Server) routes() []route {
-	return slices.Concat(s.apiRoutes(), s.engineRoutes(), s.auditRoutes(), s.proofRoutes(), s.backupRoutes(), s.standardRoutes(), s.databaseLabRoutes())
+	return slices.Concat(s.apiRoutes(), s.engineRoutes(), s.auditRoutes(), s.proofRoutes(), s.backupRoutes(), s.webhookRoutes(), s.standardRoutes(), s.databaseLabRoutes())
 }
 
 func (s *Server) apiRoutes() []route {

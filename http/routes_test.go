@@ -25,6 +25,12 @@ var bodies = map[string]string{
 	"PATCH /api/v1/organizations/{org}/tokens/{id}":  `{"name":"other","description":"other"}`,
 	"POST /api/v1/operators":                         `{"email":"olga@ops.test"}`,
 
+	"POST /api/v1/organizations/{org}/webhooks":                          `{"name":"other","url":"https://hooks.example.org/in","events":["token.*"],"headers":{"X-From":"here"}}`,
+	"PATCH /api/v1/organizations/{org}/webhooks/{id}":                    `{"name":"other","enabled":false}`,
+	"POST /api/v1/organizations/{org}/webhooks/{id}/secret":              `{"at_once":true}`,
+	"POST /api/v1/organizations/{org}/webhooks/{id}/test":                `{"event":"ping"}`,
+	"POST /api/v1/organizations/{org}/webhooks/{id}/dead-letters/replay": `{"letters":["7.0"]}`,
+
 	"POST /api/v1/organizations/{org}/tokens/{id}/rotate":           `{"overlap":"1h","expires_in":"30d"}`,
 	"POST /api/v1/organizations/{org}/tokens/revoke":                `{"kind":"administrative","reason":"why"}`,
 	"POST /api/v1/organizations/{org}/service-accounts/{id}/tokens": `{"name":"prod","networks":["192.0.2.0/24"],"limit":{"requests":10,"window":"1m"}}`,
@@ -57,7 +63,7 @@ var bodies = map[string]string{
 
 // things are what acme has of the nouns that its world is not born with, as paths
 // name them; see furnish.
-var things = map[string]string{"/service-accounts/": "{builder}", "/engines/": "{prod}", "/records/": "{file}", "/roles/": "deployer", "/permissions/": "clones.create", "/approvals/": "{pending.token}"}
+var things = map[string]string{"/webhooks/": "{hook}", "/service-accounts/": "{builder}", "/engines/": "{prod}", "/records/": "{file}", "/roles/": "deployer", "/permissions/": "clones.create", "/approvals/": "{pending.token}"}
 
 // deletesOrganization is the route that wants its organization's alias once more,
 // and that the organization from which the platform is operated does not take.
@@ -82,6 +88,7 @@ func furnish(w *world) *world {
 	hasServiceAccount("builder")(w)
 	hasEngine("prod", `"personal_tokens":true`)(w)
 	hasReport("report", "file")(w)
+	hasWebhook("hook", "http://127.0.0.1:1/")(w)
 	does("ann", "PATCH /api/v1/organizations/acme/policy", `{"approval":{"grants":["schema-only"]}}`)(w)
 	made := w.made("bob", "POST /api/v1/organizations/acme/tokens", `{"name":"pending","kind":"personal","grant":{"access":"role","role":"schema-only"}}`)
 	w.names["pending.token"], w.names["pending.secret"] = made["id"].(string), made["secret"].(string)
@@ -137,7 +144,7 @@ func (r route) names() bool {
 
 // ours are the routes that we speak as we like.
 func ours(w *world) []route {
-	return slices.Concat(w.server.apiRoutes(), w.server.engineRoutes(), w.server.auditRoutes(), w.server.proofRoutes(), w.server.recordRoutes(), w.server.backupRoutes())
+	return slices.Concat(w.server.apiRoutes(), w.server.engineRoutes(), w.server.auditRoutes(), w.server.proofRoutes(), w.server.recordRoutes(), w.server.backupRoutes(), w.server.webhookRoutes())
 }
 
 // guarded are the routes of the table that need a credential.

@@ -71,6 +71,13 @@ type Server struct {
 	// backups. Nil: there are no trees.
 	Roots func(ctx context.Context, until eventstore.Head) (map[string]eventstore.Root, error)
 
+	// Vault keeps the keys by which webhooks sign, and with which their headers are sealed.
+	// Nil: there are no webhooks.
+	Vault *eventstore.Vault
+
+	// Outgoing reaches the receivers of webhooks. Nil: those on the public internet.
+	Outgoing *Outgoing
+
 	meter   *metrics
 	burns   addresses
 	streams pace

@@ -53,6 +53,7 @@ type world struct {
 	server  *Server
 	handler http.Handler
 	logs    *logs
+	metrics *prometheus.Registry // of what sends to webhooks
 
 	database  string // the file of the views
 	stopViews func()
@@ -188,6 +189,7 @@ func (w *world) startModel() {
 		Log: zerolog.New(w.logs).Level(zerolog.DebugLevel), LogID: w.storeID,
 		Objects: new(eventstore.MemoryObjects), MaxContent: 1 << 20,
 		Connections: projections.NewConnections(eventstore.NewMemoryPresence(1)[0], "test", w.now),
+		Vault:       w.vault, Outgoing: &Outgoing{Networks: networksOf("127.0.0.0/8")},
 	}
 	w.server.Sealer = w.sealer()
 	w.handler = w.server.Handler()
@@ -364,6 +366,7 @@ func (w *world) filled(text string) string {
 
 var (
 	mintedSecret = regexp.MustCompile(`jtn_(?:pat|adm|svc|ver)_[0-9a-z]{16}[0-9A-Za-z]{42}`)
+	hookSecret   = regexp.MustCompile(`whsec_[0-9A-Za-z+/]{43}=`)
 	anID         = regexp.MustCompile(`\b(jtn_pat_|jtn_adm_|jtn_svc_|jtn_ver_)?[0-9a-hjkmnp-tv-z]{16}\b`)
 )
 
@@ -450,6 +453,7 @@ func (w *world) since(after domain.Position) (kinds []string) {
 // pretty is a body in which everything that is random has a name.
 func (w *world) pretty(body string) string {
 	body = mintedSecret.ReplaceAllString(body, "{secret}")
+	body = hookSecret.ReplaceAllString(body, "whsec_{secret}")
 	for _, name := range slices.Sorted(maps.Keys(w.names)) {
 		if strings.Contains(name, ".") {
 			body = strings.ReplaceAll(body, w.names[name], "{"+name+"}")

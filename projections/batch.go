@@ -128,7 +128,8 @@ func (b batch) event(m domain.Meta, e domain.Event) error {
 		return b.epochSealed(m, e)
 	case domain.OperatorNamed, domain.OperatorDismissed, domain.SigningKeySet, domain.PolicyChanged,
 		domain.PermissionDefined, domain.PermissionRetired, domain.RoleCreated, domain.RoleChanged, domain.RoleDeleted,
-		domain.TokenExpiring, domain.AccessRefused, domain.AuditRead, domain.AuditExported:
+		domain.TokenExpiring, domain.AccessRefused, domain.AuditRead, domain.AuditExported,
+		domain.WebhookCreated, domain.WebhookChanged, domain.WebhookSwitched, domain.WebhookSecretReplaced, domain.WebhookDeleted:
 		return nil // the model has them, or nothing has changed
 	}
 	return b.tokenEvent(m, e)

@@ -83,7 +83,7 @@ func (v *Views) prepare(ctx context.Context) (at checkpoint, err error) {
 // will make them again.
 func (v *Views) migrate(ctx context.Context) error {
 	return v.within(ctx, func(tx *sqlx.Tx) error {
-		if _, err := tx.ExecContext(ctx, createLasting+createUsage); err != nil {
+		if _, err := tx.ExecContext(ctx, createLasting+createUsage+createDelivery); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, tx.Rebind(insertCheckpoint), noChain); err != nil {

@@ -43,11 +43,15 @@
 // The second copy is what a backup is made of (Copied) and what a damaged log is made
 // of again (Repair): both hold it against its chain, and what nothing proves is refused.
 //
+// How far each webhook is stands in lasting tables (Views.TakeDelivery): what a receiver
+// has got is not in the log either. A node delivers to a webhook while it has a lease of
+// it, and moves it on only while it still has.
+//
 // Words: model (the view in memory), tenant (an organization in the model), views
 // (the tables), checkpoint (the head up to which the tables are), batch (commits
 // that are written in one transaction), rebuild (forget the tables, read the log),
 // connection (a process of an engine that follows), receipt (what it has confirmed of
-// a change).
+// a change), dead letter (an event that a webhook has given up to deliver).
 //
 // Execute lives here and not in a package of its own because it needs exactly
 // what the Model has: the folded state, the lock around it, and the store.

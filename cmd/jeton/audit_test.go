@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-
 )
 
 // beginSigned is begin for a service that signs its log all the time.

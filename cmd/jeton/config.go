@@ -39,6 +39,7 @@ type Config struct {
 	TLSCert, TLSKey string
 	TrustedProxies  []netip.Prefix
 	Origins         []string
+	WebhookNetworks []netip.Prefix
 	FirstTokens     bool
 	ScanningKeys    string
 	UsageInterval   time.Duration
@@ -112,6 +113,8 @@ func (c *Config) settings() []setting {
 			"addresses or networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8,127.0.0.1; empty: nobody's"},
 		{"allowed-origins", origins(&c.Origins), false, running,
 			"origins of browsers whose pages may speak the dialect of Database Lab, e.g. https://console.example.org, with commas between; empty: none"},
+		{"webhook-networks", prefixes(&c.WebhookNetworks), false, running,
+			"networks of yours that webhooks may reach, by http too, e.g. 10.1.0.0/16; empty: the public internet only, by https"},
 		{"first-tokens", yesno(&c.FirstTokens), false, running,
 			"whether everybody gets a personal token when they become a member, which whoever adds them sees: true or false"},
 		{"scanning-keys", text(&c.ScanningKeys, "FILE"), false, running,

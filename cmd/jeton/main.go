@@ -50,7 +50,7 @@ const about = `Jeton issues, checks, revokes and looks back at the access tokens
 The service:    jeton serve, init, rebuild, backup, restore, repair, key
 Before engines: jeton gate
 Its clients:    jeton token, approval, policy, role, permission, member, service-account, account,
-                engine, project, record, organization, operator, check, whoami, log, audit, context
+                webhook, engine, project, record, organization, operator, check, whoami, log, audit, context
 
 Clients take the service's address and a token from, in this order:
   --url URL and --token-file FILE ("-": standard input)
@@ -105,7 +105,7 @@ func (p *Program) root() *cobra.Command {
 	root.AddCommand(p.serveCommand(), p.initCommand(), p.rebuildCommand(), p.backupCommand(), p.restoreCommand(), p.repairCommand(), p.keyCommand(), p.gateCommand(), p.versionCommand(),
 		p.tokenCommand(), p.approvalCommand(), p.policyCommand(), p.roleCommand(), p.permissionCommand(),
 		p.memberCommand(), p.serviceAccountCommand(), p.accountCommand(),
-		p.engineCommand(), p.projectCommand(), p.recordCommand(), p.organizationCommand(), p.operatorCommand(),
+		p.webhookCommand(), p.engineCommand(), p.projectCommand(), p.recordCommand(), p.organizationCommand(), p.operatorCommand(),
 		p.checkCommand(), p.whoamiCommand(), p.logCommand(), p.auditCommand(), p.contextCommand())
 	return root
 }

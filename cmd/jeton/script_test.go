@@ -46,6 +46,8 @@ func TestStories(t *testing.T) {
 			"serve":      serveCommand,
 			"gate":       gateStoryCommand,
 			"behind":     behindCommand,
+			"receives":   receivesCommand,
+			"answers":    answersCommand,
 			"asks":       asksCommand,
 			"refuses":    refusesCommand,
 			"signal":     signalCommand,
@@ -86,7 +88,7 @@ func TestStoriesBeginWithTheirPromise(t *testing.T) {
 }
 
 // running are the servers of one story by name.
-type running struct{ servers sync.Map }
+type running struct{ servers, receivers sync.Map }
 
 type runningKey struct{}
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -126,6 +127,7 @@ type Main struct {
 	engines  *projections.Connections
 	sealer   *projections.Sealer
 	anchors  []*anchor
+	hooks    *api.Deliveries
 	server   *http.Server
 	stopping context.CancelFunc // ends requests that wait for something to happen
 	stop     context.CancelFunc // ends what follows the log
@@ -246,7 +248,9 @@ func (m *Main) answer() {
 		ScanningKeys: m.scanners, NoFirstTokens: !m.Config.FirstTokens,
 		Objects: m.objects, MaxContent: m.Config.MaxContent, Connections: m.engines, LogID: m.Store.StoreID(), Origins: m.Config.Origins, Sealer: m.sealer,
 		Keys: m.keys, Roots: m.Views.Roots,
+		Vault: m.Vault, Outgoing: &api.Outgoing{Networks: m.Config.WebhookNetworks},
 	}
+	m.hooks = &api.Deliveries{Server: door, Node: m.deliverer()}
 	m.server = api.NewHTTPServer(door.Handler())
 	m.server.ErrorLog = log.New(m.Log.With().Str("part", "http").Logger(), "", 0)
 	m.running.Go(func() {
@@ -302,6 +306,7 @@ func (m *Main) watch(ended <-chan error) {
 	m.running.Go(func() { m.stopped("reports of usage", m.Model.Report(ctx, m.usage, m.node(), m.Config.UsageInterval)) })
 	m.running.Go(func() { m.stopped("the views of usage", m.Views.FollowUsage(ctx, m.usage, m.Model.Used)) })
 	m.running.Go(func() { m.stopped("what nodes tell of engines", m.engines.Run(ctx)) })
+	m.running.Go(func() { m.stopped("what is sent to webhooks", m.hooks.Run(ctx)) })
 	m.running.Go(func() { m.sweep(ctx) })
 	m.seal(ctx)
 	m.running.Go(func() { m.stopped("the views", m.Views.Run(ctx, m.Store, m.Store.StoreID())) })
@@ -327,6 +332,16 @@ func (m *Main) openObjects(ctx context.Context) error {
 func (m *Main) node() string {
 	host, _ := os.Hostname() // only for people to read
 	return fmt.Sprintf("%s %d %s", host, os.Getpid(), m.listener.Addr())
+}
+
+// deliverer is what this process is called among those that share a database. A file
+// has one process, so that who is started after a crash is who was killed, and goes on
+// at once.
+func (m *Main) deliverer() string {
+	if strings.HasPrefix(m.Config.database(), "sqlite:") {
+		return "the only one"
+	}
+	return m.node()
 }
 
 // watchInterval is how often it is looked for tokens that are about to end, and for
