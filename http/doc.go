@@ -17,7 +17,9 @@
 //
 // Words: route, access (who may call a route), caller (who does), problem (an
 // error as RFC 9457 writes it), dialect (another product's API that we speak),
-// stream (what an engine is told, line by line; see package engine), receipt (which
+// stream (what an engine is told, line by line; see package engine), tail (the audit log as
+// it comes, event by event; audit_tail.go), export (the audit log whole; a format is a line
+// in auditFormats), receipt (which
 // engines have confirmed a revocation).
 //
 // To add a route: a handler in its noun's file, which decodes, calls one thing
