@@ -449,7 +449,7 @@ func TestTwoNodesDeliverOnce(t *testing.T) {
 	w, r := receiving(t)
 	url := pgtest.URL(t)
 	for range 2 {
-		views, err := projections.OpenViews(t.Context(), url)
+		views, err := projections.OpenViews(t.Context(), url, w.vault)
 		w.must(err)
 		t.Cleanup(func() { _ = views.Close() })
 		w.background(func(ctx context.Context) error { return views.Run(ctx, w.store, w.storeID) })

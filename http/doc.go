@@ -31,9 +31,10 @@
 // Words: route, access (who may call a route), caller (who does), problem (an
 // error as RFC 9457 writes it), dialect (another product's API that we speak),
 // stream (what an engine is told, line by line; see package engine), receipt (which
-// engines have confirmed a revocation), delivery (an event on its way to a webhook),
-// outgoing (what reaches the addresses that others have chosen), fault (why it did not, in
-// words for them).
+// engines have confirmed a revocation), tail (the audit log as it comes, event by event),
+// export (the audit log whole; a format is a line in auditFormats), delivery (an event on
+// its way to a webhook), outgoing (what reaches the addresses that others have chosen),
+// fault (why it did not, in words for them).
 //
 // To add a route: a handler in its noun's file, which decodes, calls one thing
 // and encodes; a line in routes.go; scenarios in the noun's test. The OpenAPI

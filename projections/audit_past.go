@@ -225,15 +225,15 @@ func (a *auditor) remember(m domain.Meta, e domain.Event, said eventFacts) error
 	case domain.ServiceAccountRenamed:
 		a.names[e.Account] = e.Name
 	case domain.OrganizationCreated:
-		return a.keepDocument(m.Organization, "organization", "", eventFacts{})
+		return a.keepDocument(m.Organization, "organization", "", struct{}{})
 	case domain.PolicyChanged:
-		return a.keepDocument(m.Organization, "policy", "", said)
+		return a.keepDocument(m.Organization, "policy", "", e)
 	case domain.RoleCreated:
-		return a.keepDocument(m.Organization, "role", string(e.Name), said)
+		return a.keepDocument(m.Organization, "role", string(e.Name), e)
 	case domain.RoleChanged:
-		return a.keepDocument(m.Organization, "role", string(e.Name), said)
+		return a.keepDocument(m.Organization, "role", string(e.Name), e)
 	case domain.PermissionDefined:
-		return a.keepDocument(m.Organization, "permission", e.Name, said)
+		return a.keepDocument(m.Organization, "permission", e.Name, e)
 	case domain.RoleDeleted:
 		return a.dropDocument(m.Organization, "role", string(e.Name))
 	case domain.PermissionRetired:
@@ -441,7 +441,7 @@ func (a *auditor) document(org domain.OrganizationID, noun, name string) (portra
 	return was, err
 }
 
-func (a *auditor) keepDocument(org domain.OrganizationID, noun, name string, said eventFacts) error {
+func (a *auditor) keepDocument(org domain.OrganizationID, noun, name string, said any) error {
 	text, err := whole(said)
 	if err != nil {
 		return err

@@ -50,8 +50,21 @@
 // Words: model (the view in memory), tenant (an organization in the model), views
 // (the tables), checkpoint (the head up to which the tables are), batch (commits
 // that are written in one transaction), rebuild (forget the tables, read the log),
+// place (where an event stands: position and item), portrait (what a thing was), mark (of
+// an address), walk (a way along an index),
 // connection (a process of an engine that follows), receipt (what it has confirmed of
 // a change), dead letter (an event that a webhook has given up to deliver).
+//
+// The audit log is a view, too (audit.go): one row for each event, in the transaction of
+// the others. A row keeps what nobody could tell later (names as they were, and what the
+// event has changed, which is read before it is changed) and what it is found by; what
+// came after, the reason, address and program are read from the commit. It goes by
+// places, a position and an item in one number, so that pages, tails and exports resume
+// at any event. Words, and the things that a row is about, are in a table of their own,
+// because a row has many: the end of a thousand tokens at once is found by each of them.
+// Addresses are found by a keyed mark and stand in no table. A new kind of event of a
+// known family needs no line; one that changes something names the fields in
+// fieldsChanged (audit_kind.go).
 //
 // Execute lives here and not in a package of its own because it needs exactly
 // what the Model has: the folded state, the lock around it, and the store.

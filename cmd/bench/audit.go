@@ -50,6 +50,7 @@ func (b bench) audit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		fmt.Fprintln(os.Stderr, f.what, timed.Measured)
 		rows = append(rows, timed)
 	}
 	return report(rows...)

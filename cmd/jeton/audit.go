@@ -48,13 +48,16 @@ var signingKeyShape = shape[eventstore.PublicKey]{
 
 func (p *Program) auditCommand() *cobra.Command {
 	cmd, r := p.remoteCommand(&cobra.Command{
-		Use: "audit", Short: "Prove what the log says, and check such proofs",
-		Long: `Every minute in which something has happened, the service signs an epoch over the histories of all
+		Use: "audit", Short: "Search, follow, export and look back at what happened, and prove it",
+		Long: `Whatever happens in an organization is an entry of its audit log, with who did it, what was before,
+and where it stands.
+
+Every minute in which something has happened, the service signs an epoch over the histories of all
 organizations. With it everybody can check by themselves, and without the service, that nothing of
 a history was removed, changed, put into another order or cut off.`,
 	})
 	r.organizationFlag(cmd)
-	cmd.AddCommand(p.auditVerifyCommand(r), r.auditBundleCommand(), r.auditProofCommand(), r.auditHeadsCommand(), r.auditKeysCommand(), r.auditRotateKeyCommand())
+	cmd.AddCommand(r.auditListCommand(), r.auditTailCommand(), r.auditExportCommand(), p.auditVerifyCommand(r), r.auditBundleCommand(), r.auditProofCommand(), r.auditHeadsCommand(), r.auditKeysCommand(), r.auditRotateKeyCommand())
 	return cmd
 }
 
