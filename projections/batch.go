@@ -45,10 +45,16 @@ func (b batch) write(fresh []pending) error {
 		return err
 	}
 	for _, p := range fresh {
+		if err := b.keepPast(p.commit); err != nil {
+			return err
+		}
 		for _, e := range p.commit.Events {
 			if err := b.event(p.commit.Meta, e); err != nil {
 				return fmt.Errorf("commit %d, %s: %w", p.Position, e.Kind(), err)
 			}
+		}
+		if err := b.keepVersions(p.commit); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -2,7 +2,7 @@ package projections
 
 // schemaVersion is the version of the view tables. Whoever changes what is
 // written into them raises it: the tables are then made again from the log.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // What follows is read by SQLite and PostgreSQL alike. Times are milliseconds
 // (domain.Instant), ids are text, and nothing is NULL: what is not there is 0 or ''.
@@ -92,6 +92,7 @@ CREATE TABLE tokens (
 	folded            TEXT    NOT NULL,
 	description       TEXT    NOT NULL,
 	terms             TEXT    NOT NULL,
+	bound             BIGINT  NOT NULL,
 	unbound           BOOLEAN NOT NULL,
 	issued            BIGINT  NOT NULL,
 	issuer_kind       TEXT    NOT NULL,

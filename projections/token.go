@@ -216,12 +216,12 @@ func (v *Views) TokenNumbered(ctx context.Context, org domain.OrganizationID, nu
 }
 
 const insertToken = `
-INSERT INTO tokens (organization, id, number, kind, holder, name, folded, description, terms, unbound,
+INSERT INTO tokens (organization, id, number, kind, holder, name, folded, description, terms, bound, unbound,
 	issued, issuer_kind, issuer_account, issuer_token, expires,
 	made, rotated, previous_made, previous_until, reused,
 	waiting, requester_kind, requester_account, requester_token,
 	revoked, revoker_kind, revoker_account, revoker_token, ended, reason, changed)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', FALSE, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, '', '', '', 0, '', '', '', '', '', ?)`
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0, FALSE, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, '', '', '', 0, '', '', '', '', '', ?)`
 
 func (b batch) tokenIssued(m domain.Meta, e domain.TokenIssued) error {
 	return b.change(insertToken, m.Organization, e.Token, m.Position, e.Type, e.Holder, e.Name, fold(e.Name), e.Description,
@@ -229,7 +229,7 @@ func (b batch) tokenIssued(m domain.Meta, e domain.TokenIssued) error {
 }
 
 const bindToken = `
-UPDATE tokens SET terms = ?, changed = ?
+UPDATE tokens SET terms = ?, bound = ?, changed = ?
 WHERE organization = ? AND id = ?`
 
 func (b batch) tokenBound(m domain.Meta, e domain.TokenBound) error {
@@ -237,7 +237,7 @@ func (b batch) tokenBound(m domain.Meta, e domain.TokenBound) error {
 	if err != nil {
 		return err
 	}
-	return b.change(bindToken, terms, m.Position, m.Organization, e.Token)
+	return b.change(bindToken, terms, m.Position, m.Position, m.Organization, e.Token)
 }
 
 const unbindToken = `
