@@ -55,20 +55,31 @@ func dated(ctx context.Context, query string) string {
 	})
 }
 
+// begins is the number that a list of tokens begins before: of what there was then none
+// is higher, and the index need not be read from its end.
+func begins(ctx context.Context, before domain.Position) domain.Position {
+	at, past := ctx.Value(momentKey{}).(domain.Position)
+	if past && (before == 0 || before > at) {
+		return at + 1
+	}
+	return before
+}
+
 // source is a table that a question reads, with the name that it goes by there.
 var source = regexp.MustCompile(`\b(FROM|JOIN) ([a-z_]+)( [a-z]+)?\b`)
 
 // pastRows are the rows of each table as they were. A token that a later commit has
 // changed is the oldest copy behind the position: the only one that had begun by then.
+// The plus keeps SQLite from searching by that bound instead of a page's own.
 // Usage is no history: nothing is known of it.
 var pastRows = map[string]string{
 	"tokens": `
-	SELECT c.*, 0 AS since, 0 AS until FROM tokens c
-	WHERE c.number <= $at AND NOT EXISTS (
+	SELECT c.*, CAST(0 AS BIGINT) AS since, CAST(0 AS BIGINT) AS until FROM tokens c
+	WHERE +c.number <= $at AND NOT EXISTS (
 		SELECT 1 FROM tokens_past p WHERE p.organization = c.organization AND p.id = c.id AND p.until > $at)
 	UNION ALL
 	SELECT * FROM tokens_past
-	WHERE number <= $at AND since <= $at AND until > $at`,
+	WHERE +number <= $at AND since <= $at AND until > $at`,
 	"accounts":         versionsAt("accounts"),
 	"organizations":    versionsAt("organizations"),
 	"members":          versionsAt("members"),

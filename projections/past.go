@@ -25,7 +25,7 @@ DROP TABLE IF EXISTS tokens_past;
 CREATE TABLE tokens_past AS
 SELECT t.*, CAST(0 AS BIGINT) AS since, CAST(0 AS BIGINT) AS until FROM tokens t WHERE 1 = 0;
 CREATE UNIQUE INDEX tokens_past_of ON tokens_past (organization, id, until);
-CREATE INDEX tokens_past_by_number ON tokens_past (organization, number, until);
+CREATE INDEX tokens_past_by_number ON tokens_past (organization, number, until, since);
 DROP TABLE IF EXISTS accounts_versions;
 CREATE TABLE accounts_versions AS
 SELECT t.*, CAST(0 AS BIGINT) AS since, CAST(0 AS BIGINT) AS until FROM accounts t WHERE 1 = 0;

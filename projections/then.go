@@ -3,7 +3,10 @@ package projections
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -182,20 +185,51 @@ type tokenThen struct {
 	requester                domain.Actor
 }
 
-func (t *tokenThen) fields() []any {
-	return []any{
-		text{&t.id}, text{&t.kind}, text{&t.holder}, &t.number, &t.bound, &t.changed, &t.terms, &t.unbound,
-		&t.issued, &t.expires, &t.made, &t.rotated, &t.reused, &t.revoked, &t.previousMade, &t.previousUntil,
-		&t.waiting, &t.requester.Kind, text{&t.requester.Account}, text{&t.requester.Token},
-	}
-}
+func (t *tokenThen) fields() []any { return []any{t} }
 
+// tokensThen are all tokens of an organization, each in one text: they are many, and
+// reading a column costs as much as reading a row.
 const tokensThen = `
-SELECT t.id, t.kind, t.holder, t.number, t.bound, t.changed, t.terms, t.unbound,
-	t.issued, t.expires, t.made, t.rotated, t.reused, t.revoked, t.previous_made, t.previous_until,
-	t.waiting, t.requester_kind, t.requester_account, t.requester_token
+SELECT t.id || ' ' || t.kind || ' ' || t.holder || ' ' || t.requester_kind || ' ' || t.requester_account || ' ' || t.requester_token || ' ' ||
+	CASE WHEN t.unbound THEN 1 ELSE 0 END || ' ' || t.number || ' ' || t.bound || ' ' || t.changed || ' ' ||
+	t.issued || ' ' || t.expires || ' ' || t.made || ' ' || t.rotated || ' ' || t.reused || ' ' || t.revoked || ' ' ||
+	t.previous_made || ' ' || t.previous_until || ' ' || t.waiting || ' ' || t.terms
 FROM tokens t
 WHERE t.organization = ?`
+
+// Scan implements sql.Scanner.
+func (t *tokenThen) Scan(column any) error {
+	var whole sql.NullString
+	if err := whole.Scan(column); err != nil {
+		return err
+	}
+	var rest, part string
+	var failed error
+	next := func() string { part, rest, _ = strings.Cut(rest, " "); return part }
+	rest = whole.String
+	for _, into := range []any{text{&t.id}, text{&t.kind}, text{&t.holder}, &t.requester.Kind, text{&t.requester.Account}, text{&t.requester.Token}} {
+		switch into := into.(type) {
+		case text:
+			failed = cmp.Or(failed, into.Scan(next()))
+		case *domain.ActorKind:
+			*into = domain.ActorKind(next())
+		}
+	}
+	number := func() int64 {
+		n, err := strconv.ParseInt(next(), 10, 64)
+		failed = cmp.Or(failed, err)
+		return n
+	}
+	t.unbound = number() != 0
+	for _, into := range []*domain.Position{&t.number, &t.bound, &t.changed} {
+		*into = domain.Position(number())
+	}
+	for _, into := range []*domain.Instant{&t.issued, &t.expires, &t.made, &t.rotated, &t.reused, &t.revoked, &t.previousMade, &t.previousUntil, &t.waiting} {
+		*into = domain.Instant(number())
+	}
+	t.terms = rest
+	return failed
+}
 
 // asItWas makes the organization that these commits and these tokens were. What a token
 // is bound to means what it meant when it was bound: so that stands between the

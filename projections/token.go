@@ -159,6 +159,7 @@ func (v *Views) Tokens(ctx context.Context, f TokenFilter) ([]TokenRow, error) {
 	if !storable(f.Name) {
 		return nil, nil
 	}
+	f.Before = begins(ctx, f.Before)
 	c := f.conditions()
 	return list[TokenRow](ctx, v, selectTokens+c.text+newestTokens, append(c.args, atMost(f.Limit))...)
 }
