@@ -118,6 +118,9 @@ func (r route) request(org, member, token string) (send, body string) {
 	if strings.HasSuffix(r.pattern, "/content/{name}") {
 		return strings.NewReplacer("{org}", org, "{id}", id, "{name}", "data").Replace(r.pattern), ""
 	}
+	if strings.HasSuffix(r.pattern, "/audit/diff") {
+		return strings.Replace(r.pattern, "{org}", org, 1) + "?from=1", ""
+	}
 	if strings.HasSuffix(r.pattern, "/stream") {
 		return r.pattern + "?instance=a1", ""
 	}
@@ -131,7 +134,7 @@ func (r route) names() bool {
 
 // ours are the routes that we speak as we like.
 func ours(w *world) []route {
-	return slices.Concat(w.server.apiRoutes(), w.server.engineRoutes(), w.server.recordRoutes())
+	return slices.Concat(w.server.apiRoutes(), w.server.engineRoutes(), w.server.pastRoutes(), w.server.recordRoutes())
 }
 
 // guarded are the routes of the table that need a credential.

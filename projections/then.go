@@ -66,6 +66,13 @@ func (p *Past) At(ctx context.Context, org domain.OrganizationID, asked Asked) (
 	return &Then{moment, p.Model.then(then, moment)}, nil
 }
 
+// Now is the present moment of an organization, with Views as far as that.
+func (p *Past) Now(ctx context.Context, org domain.OrganizationID) (Moment, error) {
+	profile, _ := p.Model.Profile(org)
+	at := max(p.Model.Last(org), profile.Number)
+	return Moment{Position: at, Time: domain.At(p.Model.now())}, unavailable(p.Views.Wait(ctx, at))
+}
+
 func (p *Past) moment(ctx context.Context, org domain.OrganizationID, asked Asked) (m Moment, err error) {
 	if asked.Position > p.Model.Position() || asked.Position == 0 && asked.Time > domain.At(p.Model.now()) {
 		return m, domain.Invalid("as_of", "lies in the future", "choose a moment that has passed")

@@ -121,13 +121,14 @@ type TokenFilter struct {
 	Kind          domain.TokenKind
 	Holder        domain.AccountID // a person or a service account
 	Status        Status
-	Now           domain.Instant  // for Status
-	Name          string          // part of the name, in whatever case
-	ExpiresBefore domain.Instant  // those that end before it or have ended; Status says which of the two
-	IssuedBefore  domain.Instant  // those whose present secret was made before it, as RevokeTokens means it
-	UsedBefore    domain.Instant  // those not used since: neither used at it or after it nor, as a policy on idle ones counts, given their secret
-	Before        domain.Position // the number of the last token of the page before
-	Limit         int             // 0: 100; never more than 1000
+	Now           domain.Instant   // for Status
+	Name          string           // part of the name, in whatever case
+	ExpiresBefore domain.Instant   // those that end before it or have ended; Status says which of the two
+	IssuedBefore  domain.Instant   // those whose present secret was made before it, as RevokeTokens means it
+	UsedBefore    domain.Instant   // those not used since: neither used at it or after it nor, as a policy on idle ones counts, given their secret
+	IDs           []domain.TokenID // only these; nil: all
+	Before        domain.Position  // the number of the last token of the page before
+	Limit         int              // 0: 100; never more than 1000
 }
 
 const selectTokens = `
@@ -176,6 +177,7 @@ func (f TokenFilter) conditions() conditions {
 	c.and(f.ExpiresBefore != 0, "t.expires > 0 AND t.expires < ?", f.ExpiresBefore)
 	c.and(f.IssuedBefore != 0, "t.made < ?", f.IssuedBefore)
 	c.and(f.UsedBefore != 0, "t.made < ? AND COALESCE(u.last, 0) < ?", f.UsedBefore, f.UsedBefore)
+	c.among(f.IDs)
 	c.and(f.Before != 0, "t.number < ?", f.Before)
 	return c
 }
@@ -191,6 +193,15 @@ func (c *conditions) and(wanted bool, condition string, args ...any) {
 		c.text += "\n\tAND " + condition
 		c.args = append(c.args, args...)
 	}
+}
+
+// among chooses tokens by their ids.
+func (c *conditions) among(ids []domain.TokenID) {
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = id
+	}
+	c.and(ids != nil, "t.id IN "+rows(1, max(1, len(ids))), args...)
 }
 
 // fold is what makes a search not care about case, the same in every database.
