@@ -50,7 +50,7 @@ const about = `Jeton issues, checks, revokes and looks back at the access tokens
 The service:    jeton serve, init, rebuild
 Before engines: jeton gate
 Its clients:    jeton token, approval, policy, role, permission, member, service-account, account,
-                engine, project, record, organization, operator, check, whoami, log, context
+                engine, project, record, organization, operator, check, whoami, log, audit, context
 
 Clients take the service's address and a token from, in this order:
   --url URL and --token-file FILE ("-": standard input)
@@ -106,7 +106,7 @@ func (p *Program) root() *cobra.Command {
 		p.tokenCommand(), p.approvalCommand(), p.policyCommand(), p.roleCommand(), p.permissionCommand(),
 		p.memberCommand(), p.serviceAccountCommand(), p.accountCommand(),
 		p.engineCommand(), p.projectCommand(), p.recordCommand(), p.organizationCommand(), p.operatorCommand(),
-		p.checkCommand(), p.whoamiCommand(), p.logCommand(), p.contextCommand())
+		p.checkCommand(), p.whoamiCommand(), p.logCommand(), p.auditCommand(), p.contextCommand())
 	return root
 }
 
