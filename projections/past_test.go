@@ -2,7 +2,10 @@ package projections
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,6 +121,11 @@ func showThen(o *domain.Organization, now domain.Instant, people []domain.Accoun
 			t.Number, t.Kind, t.Holder, t.Issued, t.Expires, t.Revoked, t.Waiting, t.Unbound, t.Rotated, t.Changed,
 			d.Reason, d.Role, d.Granted, d.TokenLimit, d.HolderLimit, d.Terms, d.Allows, d.On, d.Cut, d.Until, d.Seen, map[domain.Position]domain.Reason{},
 		}
+	}
+	for _, e := range s.Engines {
+		o.Could(e, domain.Ask{Now: now}, func(uint32) domain.Instant { return now }, func(t *domain.Token, came *domain.Entrance) {
+			s.Tokens[t.ID].Enters[e.Number] = came.Verdict.Reason + "," + came.Verdict.Denied + "," + domain.Reason(fmt.Sprint(came.Via))
+		})
 	}
 	return s
 }
@@ -257,4 +265,167 @@ func TestMomentsThatAreNone(t *testing.T) {
 			fails(t, what, err, c.err)
 		}
 	})
+}
+
+// TestCouldIsWhatTheDoorSays: who shows a secret at the door comes in if, and only if,
+// the list of those who could has their token.
+func TestCouldIsWhatTheDoorSays(t *testing.T) {
+	w := newWorld(t)
+	o := w.do(w.owner.actor, domain.RegisterEngine{Name: "prod", Door: domain.Door{PersonalTokens: true}, EngineToken: engineToken()})
+	bob, eve := w.join("bob@example.org", domain.Ordinary), w.join("eve@example.org", domain.Auditor)
+	suspended := true
+	w.do(w.owner.actor, domain.UpdateMember{Account: eve.id, Suspended: &suspended})
+	secrets := map[domain.TokenID]domain.Secret{w.owner.first: w.owner.secret, bob.first: bob.secret, eve.first: eve.secret}
+	network := netip.MustParsePrefix("192.0.2.0/24")
+	for name, change := range map[string]func(*domain.IssueToken){
+		"plain": func(*domain.IssueToken) {},
+		"here":  func(c *domain.IssueToken) { c.Terms.Networks = []domain.Network{network} },
+		"elsewhere": func(c *domain.IssueToken) {
+			c.Terms.Networks = []domain.Network{netip.MustParsePrefix("198.51.100.0/24")}
+		},
+		"later": func(c *domain.IssueToken) { c.Terms.NotBefore = domain.At(w.now().Add(time.Hour)) },
+	} {
+		id, secret := w.issue(w.owner.actor, domain.Personal, name, change)
+		secrets[id] = secret
+	}
+	here := netip.MustParseAddr("192.0.2.7")
+	for _, permission := range []string{"", "tokens.check", "members.add"} {
+		_, all, err := w.model.Could(w.org, o.Position, Wanted{Permission: permission, Address: here})
+		fails(t, "could", err, nil)
+		asked := 0
+		for _, e := range all {
+			secret, known := secrets[e.Token]
+			if !known {
+				continue
+			}
+			asked++
+			entered, err := w.model.Enter(w.org, o.Position, secret.Reveal(), "", Use{Address: here, Permission: permission})
+			fails(t, "enter", err, nil)
+			same(t, fmt.Sprintf("%s for %q", e.Token, permission), e.Via, entered.Via)
+		}
+		same(t, "asked", asked, len(secrets))
+	}
+	anywhere, said := 0, 0
+	for into, wanted := range map[*int]Wanted{&anywhere: {}, &said: {Address: here}} {
+		_, all, err := w.model.Could(w.org, o.Position, wanted)
+		fails(t, "could", err, nil)
+		for _, e := range all {
+			if e.Via != domain.ViaNothing {
+				*into++
+			}
+		}
+	}
+	same(t, "who could from anywhere, besides those from here", anywhere-said, 1)
+	_, _, err := w.model.Could(w.org, o.Position, Wanted{Permission: "clones.fly"})
+	fails(t, "a permission that is none", err, domain.ErrInvalid)
+	_, _, err = w.model.Could(w.org, o.Position+1, Wanted{})
+	fails(t, "an engine that is none", err, domain.ErrNotFound)
+}
+
+// TestHistoryOfAToken has what happened to it and around it, and what only time did.
+func TestHistoryOfAToken(t *testing.T) {
+	w := newWorld(t)
+	bob := w.join("bob@example.org", domain.Ordinary)
+	id, _ := w.issue(bob.actor, domain.Personal, "laptop", func(c *domain.IssueToken) { c.Expires = domain.At(w.now().Add(24 * time.Hour)) })
+	other, _ := w.issue(bob.actor, domain.Personal, "other")
+	w.pass(time.Hour)
+	w.do(bob.actor, domain.RevokeToken{Token: other, Reason: "not this one"})
+	suspended, reinstated, auditor := true, false, domain.Auditor
+	w.do(w.owner.actor, domain.UpdateMember{Account: bob.id, Suspended: &suspended, Reason: "why"})
+	w.do(w.owner.actor, domain.UpdateMember{Account: bob.id, Suspended: &reinstated})
+	w.do(w.owner.actor, domain.CreateRole{Name: "unrelated", Permissions: []string{"tokens.check"}})
+	w.rotate(bob.actor, id, 3600)
+	w.do(w.owner.actor, domain.UpdateMember{Account: bob.id, Role: &auditor})
+	w.demand(func(p *domain.Policy) { p.Off = true })
+	w.demand(func(p *domain.Policy) { p.Off = false; p.Description = true })
+	w.demand(func(p *domain.Policy) { p.Description = false }) // changes nothing for the token
+	w.pass(48 * time.Hour)
+	w.above(w.owner.actor, domain.OrganizationID{}, domain.DeleteAccount{Account: bob.id})
+	w.do(system, domain.RemoveMember{Account: bob.id, Reason: "the account was deleted"})
+
+	everywhere(t, func(t *testing.T, url string) {
+		past := &Past{Model: w.model, Views: viewsOf(w.here(t), url)}
+		now, err := past.Now(t.Context(), w.org)
+		fails(t, "now", err, nil)
+		steps, err := past.History(t.Context(), w.org, id, now)
+		fails(t, "history", err, nil)
+		var got []string
+		for _, s := range steps {
+			what := string(s.Passed)
+			if s.Event != nil {
+				what = s.Event.Kind() + " by " + s.By.Email
+			}
+			if s.Around {
+				what = "* " + what
+			}
+			got = append(got, what+" -> "+string(s.Reason))
+		}
+		same(t, "steps", got, []string{
+			"token.issued by bob@example.org -> ",
+			"* member.suspended by owner@example.org -> suspended",
+			"* member.reinstated by owner@example.org -> ",
+			"token.rotated by bob@example.org -> ",
+			"* member.role_changed by owner@example.org -> ",
+			"* policy.changed by owner@example.org -> off",
+			"* policy.changed by owner@example.org -> ",
+			"overlapped -> ",
+			"expired -> expired",
+			"token.revoked by  -> revoked",
+		})
+		if len(steps[4].Lost) == 0 || len(steps[4].Gained) == 0 {
+			t.Errorf("another role: lost %v, gained %v", steps[4].Lost, steps[4].Gained)
+		}
+		then, err := past.At(t.Context(), w.org, Asked{Position: steps[3].Position})
+		fails(t, "at", err, nil)
+		until, err := past.History(t.Context(), w.org, id, then.Moment)
+		fails(t, "history until then", err, nil)
+		same(t, "steps until then", len(until), 4)
+		_, err = past.History(t.Context(), w.org, domain.TokenID{ID: domain.RandomID()}, now)
+		fails(t, "of none", err, domain.ErrNotFound)
+	})
+}
+
+// TestThePastUsesItsIndexes: of tokens and of moments nothing is read that is not
+// asked for, however much there was.
+func TestThePastUsesItsIndexes(t *testing.T) {
+	w := newWorld(t)
+	everywhere(t, func(t *testing.T, url string) {
+		v := viewsOf(w.here(t), url)
+		fill(t, v, w.org)
+		tamper(t, v, "INSERT INTO tokens_past SELECT t.*, t.number, t.number + 100 FROM tokens t WHERE t.organization = ?", w.org.String())
+		tamper(t, v, `INSERT INTO commits
+WITH RECURSIVE n (n) AS (SELECT 100 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
+SELECT n, boundary, organization, id, at + n, account, data, chain FROM commits, n WHERE organization = ?`, w.org.String())
+		if v.write.DriverName() != "sqlite" {
+			_, err := v.write.ExecContext(t.Context(), "ANALYZE")
+			fails(t, "analyze", err, nil)
+		}
+		for what, c := range map[string]struct{ query, want string }{
+			"a page": {selectTokens + "\n\tAND t.number < 300" + newestTokens, "tokens_past_by_number"},
+			"one":    {tokenByID, "tokens_past_of"},
+			"a time": {momentOfTime, "commits_of_time"},
+		} {
+			args := map[string][]any{"a page": {w.org, 50}, "one": {w.org, "id300"}, "a time": {w.org, domain.At(noon) + 500}}[what]
+			plan := planOf(t, v, dated(asOf(t.Context(), 350), c.query), args)
+			if !strings.Contains(plan, c.want) {
+				t.Errorf("%s: it does not use %s:\n%s", what, c.want, plan)
+			}
+		}
+	})
+}
+
+func planOf(t *testing.T, v *Views, query string, args []any) (plan string) {
+	t.Helper()
+	explain := "EXPLAIN "
+	if v.read.DriverName() == "sqlite" {
+		explain = "EXPLAIN QUERY PLAN "
+	}
+	rows, err := v.read.QueryxContext(t.Context(), v.read.Rebind(explain+query), values(args)...)
+	fails(t, "explain", err, nil)
+	defer rows.Close()
+	for rows.Next() {
+		plan += line(t, rows) + "\n"
+	}
+	fails(t, "explain", rows.Err(), nil)
+	return plan
 }
