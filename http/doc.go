@@ -12,6 +12,8 @@
 //   - Another organization's thing is not found, never forbidden.
 //   - A refusal of the domain is translated in one place (error.go). People get a
 //     sentence and a next step; what went wrong inside stays inside.
+//   - What was is asked for where what is is, by ?as_of=: the handler is the same, and
+//     does not know (past.go). Who may ask is settled by what they may do today.
 //   - A secret is in the answer that creates it and nowhere else: in no URL, no
 //     log line, no error.
 //

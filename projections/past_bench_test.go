@@ -121,7 +121,32 @@ func BenchmarkPast(b *testing.B) {
 						pageThen(b, past, v, c.org, at, 0)
 					}
 				})
+				b.Run(fmt.Sprint("policy/", at), func(b *testing.B) {
+					for b.Loop() {
+						then, err := (&Past{Model: c.model, Views: v}).At(b.Context(), c.org, Asked{Position: at})
+						fails(b, "at", err, nil)
+						_, _ = then.Model.Policy(c.org)
+					}
+				})
 				past := &Past{Model: c.model, Views: v}
+				b.Run(fmt.Sprint("could/", at), func(b *testing.B) {
+					for b.Loop() {
+						then, err := past.At(b.Context(), c.org, Asked{Position: at})
+						fails(b, "at", err, nil)
+						_, all, err := then.Model.Could(c.org, c.engine, Wanted{Permission: "tokens.check"})
+						if err != nil || len(all) < manyTokens/50 {
+							b.Fatal(len(all), err)
+						}
+					}
+				})
+				b.Run(fmt.Sprint("history/", at), func(b *testing.B) {
+					for b.Loop() {
+						now, err := past.Now(b.Context(), c.org)
+						fails(b, "now", err, nil)
+						_, err = past.History(b.Context(), c.org, c.tokens[17], now)
+						fails(b, "history", err, nil)
+					}
+				})
 				b.Run(fmt.Sprint("page/", at), func(b *testing.B) {
 					for b.Loop() {
 						pageThen(b, past, v, c.org, at, at/3)
@@ -130,6 +155,32 @@ func BenchmarkPast(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkPastOfACommit is what the past costs the tables: commits that change tokens,
+// with what was and without.
+func BenchmarkPastOfACommit(b *testing.B) {
+	w := newWorld(b)
+	for i := range 200 {
+		id, _ := w.issue(w.owner.actor, domain.Administrative, fmt.Sprint("token ", i))
+		for n := range 20 {
+			what := fmt.Sprint("what for ", n)
+			w.do(w.owner.actor, domain.UpdateToken{Token: id, Description: &what})
+		}
+	}
+	b.Run("SQLite", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			v := openViews(b, sqliteURL(b))
+			b.StartTimer()
+			end := runViews(b, v, w.store)
+			caughtUp(&world{TB: b, store: w.store}, v)
+			b.StopTimer()
+			_, _ = end(), v.Close()
+			b.StartTimer()
+		}
+		b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(w.last()), "us/commit")
+	})
 }
 
 func pageThen(b *testing.B, past *Past, v *Views, org domain.OrganizationID, at, before domain.Position) {
