@@ -143,12 +143,15 @@ func (p *Past) foundation(ctx context.Context, org domain.OrganizationID, at dom
 // lay makes an organization as it was. A rebuild that went on meanwhile has taken
 // rows away.
 func (v *Views) lay(ctx context.Context, org domain.OrganizationID, at domain.Position) (f foundation, err error) {
-	settings, err := v.settings(ctx, org, at)
-	if err != nil {
-		return f, err
-	}
+	var settings []CommitRow
+	failed := make(chan error, 1)
+	go func() { // both take about as long
+		var err error
+		settings, err = v.commits(ctx, settingsAlone, org, at)
+		failed <- err
+	}()
 	tokens, err := list[tokenThen](asOf(ctx, at), v, tokensThen, org)
-	if err != nil {
+	if err := cmp.Or(<-failed, err); err != nil {
 		return f, err
 	}
 	if up, err := v.checkpoint(ctx); err != nil || up.Position < at {
@@ -161,6 +164,14 @@ func (v *Views) lay(ctx context.Context, org domain.OrganizationID, at domain.Po
 	}
 	return f, nil
 }
+
+// settingsAlone is settingsUntil for who does not ask who it was.
+const settingsAlone = `
+SELECT c.position, c.boundary, c.id, c.data, c.chain, 0, '', ''
+FROM turns t
+JOIN commits c ON c.position = t.position
+WHERE t.organization = ? AND t.position <= ?
+ORDER BY t.position`
 
 const settingsUntil = `
 SELECT c.position, c.boundary, c.id, c.data, c.chain, COALESCE(a.number, 0), COALESCE(a.email, ''), COALESCE(a.name, '')
@@ -197,10 +208,9 @@ func (t *tokenThen) fields() []any { return []any{t} }
 // tokensThen are all tokens of an organization, each in one text: they are many, and
 // reading a column costs as much as reading a row.
 const tokensThen = `
-SELECT t.id || ' ' || t.kind || ' ' || t.holder || ' ' || t.requester_kind || ' ' || t.requester_account || ' ' || t.requester_token || ' ' ||
-	CASE WHEN t.unbound THEN 1 ELSE 0 END || ' ' || t.number || ' ' || t.bound || ' ' || t.changed || ' ' ||
-	t.issued || ' ' || t.expires || ' ' || t.made || ' ' || t.rotated || ' ' || t.reused || ' ' || t.revoked || ' ' ||
-	t.previous_made || ' ' || t.previous_until || ' ' || t.waiting || ' ' || t.terms
+SELECT CONCAT_WS(' ', t.id, t.kind, t.holder, t.requester_kind, t.requester_account, t.requester_token,
+	CASE WHEN t.unbound THEN 1 ELSE 0 END, t.number, t.bound, t.changed,
+	t.issued, t.expires, t.made, t.rotated, t.reused, t.revoked, t.previous_made, t.previous_until, t.waiting, t.terms)
 FROM tokens t
 WHERE t.organization = ?`
 
