@@ -16,9 +16,10 @@ type InOrganization struct {
 
 // answer is one thing, as it is now.
 type answer[T any] struct {
-	ETag  string `header:"ETag" doc:"The version of the thing, for If-Match."`
-	Views string `header:"Jeton-Views" doc:"behind: the change is made, but the database of the lists has not heard of it yet, so that the answer may lack what only it knows."`
-	Body  T
+	ETag     string `header:"ETag" doc:"The version of the thing, for If-Match."`
+	Views    string `header:"Jeton-Views" doc:"behind: the change is made, but the database of the lists has not heard of it yet, so that the answer may lack what only it knows."`
+	Position string `header:"Jeton-Position" doc:"Of an answer about the past: the last commit of the organization by then. Such an answer has no ETag."`
+	Body     T
 }
 
 // created is one thing that has just been made.

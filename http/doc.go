@@ -15,6 +15,8 @@
 //   - Refusals that are worth knowing are known to the organization that they are about
 //     (refusal.go), and what happened is shown to nobody before it is recorded that
 //     they read it. Neither changes an answer. A route that reads it says so: reads.
+//   - What was is asked for where what is is, by ?as_of=: the handler is the same, and
+//     does not know (past.go). Who may ask is settled by what they may do today.
 //   - A secret is in the answer that creates it and nowhere else: in no URL, no
 //     log line, no error.
 //   - Webhooks get what they want of what happens in their organization, in order and at

@@ -14,12 +14,12 @@ import (
 func (s *Server) engineRoutes() []route {
 	return []route{
 		{pattern: "GET /api/v1/organizations/{org}/engines", summary: "List engines, with which of their processes are connected",
-			access: allowed(domain.EnginesRead), mount: api(s.engines)},
+			access: allowed(domain.EnginesRead), mount: dated((*Server).engines)},
 		{pattern: "POST /api/v1/organizations/{org}/engines", summary: "Register an engine, and give it its access token", status: 201,
 			access: allowed(domain.EnginesCreate), mount: api(s.engineRegister),
 			audit: "permission.defined project.created engine.registered engine.listed engine.door_set token.issued token.bound approval.requested"},
 		{pattern: "GET /api/v1/organizations/{org}/engines/{id}", summary: "Show an engine",
-			access: allowed(domain.EnginesRead), mount: api(s.engine)},
+			access: allowed(domain.EnginesRead), mount: dated((*Server).engine)},
 		{pattern: "PATCH /api/v1/organizations/{org}/engines/{id}", summary: "Change an engine and who comes in there, disable or enable it",
 			access: allowed(domain.EnginesUpdate), mount: api(s.engineUpdate), audit: "project.created engine.listed engine.door_set engine.switched"},
 		{pattern: "DELETE /api/v1/organizations/{org}/engines/{id}", summary: "Delete an engine and revoke its access token", status: 204,

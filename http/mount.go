@@ -149,6 +149,9 @@ func (m *mounter) Handle(op *huma.Operation, handler func(huma.Context)) {
 		if strings.HasPrefix(request.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 			request.Header.Del("Content-Type")
 		}
+		if op.Metadata["dated"] != nil {
+			request = datedRequest(request)
+		}
 		ctx := context.WithValue(request.Context(), callerKey{}, visit{c, request, w})
 		handler(humago.NewContext(op, request.WithContext(ctx), w))
 	}))

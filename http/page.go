@@ -23,7 +23,7 @@ type PageQuery struct {
 
 // Resolve implements huma.Resolver: the link to the next page keeps the filters.
 func (q *PageQuery) Resolve(ctx huma.Context) []error {
-	q.url = ctx.URL()
+	q.url = datedURL(ctx.Context(), ctx.URL())
 	return nil
 }
 
@@ -34,8 +34,9 @@ type page[T any] struct {
 }
 
 type pageAnswer[T any] struct {
-	Link string `header:"Link" doc:"The next page, as RFC 8288 writes it."`
-	Body page[T]
+	Link     string `header:"Link" doc:"The next page, as RFC 8288 writes it."`
+	Position string `header:"Jeton-Position" doc:"Of an answer about the past: the last commit of the organization by then."`
+	Body     page[T]
 }
 
 // cursor is where a page ends, with the list it belongs to: the cursor of one

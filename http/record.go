@@ -25,7 +25,7 @@ func (s *Server) recordRoutes() []route {
 		{pattern: "GET /api/v1/organizations/{org}/records/{id}/content/{name}", summary: "Download a file that a program has sent",
 			access: allowed(domain.LabRead), mount: api(s.recordContent)},
 		{pattern: "GET /api/v1/organizations/{org}/projects", summary: "List projects, the oldest first",
-			access: allowed(domain.LabRead), mount: api(s.projectList)},
+			access: allowed(domain.LabRead), mount: dated((*Server).projectList)},
 	}
 }
 

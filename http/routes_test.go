@@ -131,6 +131,9 @@ func (r route) request(org, member, token string) (send, body string) {
 	if strings.HasSuffix(r.pattern, "/audit/proof") {
 		return strings.Replace(r.pattern, "{org}", org, 1) + "?position=1", ""
 	}
+	if strings.HasSuffix(r.pattern, "/audit/diff") {
+		return strings.Replace(r.pattern, "{org}", org, 1) + "?from=1", ""
+	}
 	if strings.HasSuffix(r.pattern, "/stream") {
 		return r.pattern + "?instance=a1", ""
 	}
@@ -144,7 +147,7 @@ func (r route) names() bool {
 
 // ours are the routes that we speak as we like.
 func ours(w *world) []route {
-	return slices.Concat(w.server.apiRoutes(), w.server.engineRoutes(), w.server.auditRoutes(), w.server.proofRoutes(), w.server.recordRoutes(), w.server.backupRoutes(), w.server.webhookRoutes())
+	return slices.Concat(w.server.apiRoutes(), w.server.engineRoutes(), w.server.auditRoutes(), w.server.proofRoutes(), w.server.recordRoutes(), w.server.backupRoutes(), w.server.webhookRoutes(), w.server.pastRoutes())
 }
 
 // guarded are the routes of the table that need a credential.

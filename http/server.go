@@ -78,6 +78,8 @@ type Server struct {
 	// Outgoing reaches the receivers of webhooks. Nil: those on the public internet.
 	Outgoing *Outgoing
 
+	past    *projections.Past
+	when    *projections.Moment // of the past that this server answers about; nil: now
 	meter   *metrics
 	burns   addresses
 	streams pace
@@ -87,6 +89,7 @@ type Server struct {
 
 // Handler is the server's table of routes as one handler.
 func (s *Server) Handler() http.Handler {
+	s.past = &projections.Past{Model: s.Model, Views: s.Views}
 	s.meter = newMetrics(s.Metrics)
 	m := newMounter(s)
 	for _, r := range s.routes() {

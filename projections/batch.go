@@ -56,10 +56,16 @@ func (b batch) write(fresh []pending, vault *eventstore.Vault) error {
 		return err
 	}
 	for _, p := range fresh {
+		if err := b.keepPast(p.commit); err != nil {
+			return err
+		}
 		for i, e := range p.commit.Events {
 			if err := errors.Join(audit.note(p.commit.Meta, i, e), b.event(p.commit.Meta, e)); err != nil {
 				return fmt.Errorf("commit %d, %s: %w", p.Position, e.Kind(), err)
 			}
+		}
+		if err := b.keepVersions(p.commit); err != nil {
+			return err
 		}
 	}
 	return audit.write()

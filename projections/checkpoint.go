@@ -93,7 +93,7 @@ func (v *Views) migrate(ctx context.Context) error {
 		if err != nil || older == 0 {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, createViews+forgetClear)
+		_, err = tx.ExecContext(ctx, createViews+createPast+forgetClear)
 		return err
 	})
 }
@@ -104,7 +104,7 @@ func (v *Views) forget(ctx context.Context) error {
 		if _, err := tx.ExecContext(ctx, tx.Rebind(forgetRows), noChain); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, createViews)
+		_, err := tx.ExecContext(ctx, createViews+createPast)
 		return err
 	})
 }

@@ -38,7 +38,7 @@ type row[R any] interface {
 
 // list asks for rows. A failure is ErrViews.
 func list[R any, P row[R]](ctx context.Context, v *Views, query string, args ...any) ([]R, error) {
-	rows, err := v.read.QueryxContext(ctx, v.read.Rebind(query), values(args)...)
+	rows, err := v.read.QueryxContext(ctx, v.read.Rebind(dated(ctx, query)), values(args)...)
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -230,6 +230,9 @@ func (c *Connections) confirm(k *connection, to move) {
 // Of are the connections of an engine to all nodes, the oldest first. Those that left
 // are among them until a minute after they have closed.
 func (c *Connections) Of(org domain.OrganizationID, engine domain.Position) (all []Connection) {
+	if c == nil { // nobody is connected to the past
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := domain.At(c.now())

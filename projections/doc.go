@@ -47,6 +47,14 @@
 // has got is not in the log either. A node delivers to a webhook while it has a lease of
 // it, and moves it on only while it still has.
 //
+// What was is answered as what is (Past): an organization at a moment is a Model of that
+// moment, and lists asked with its context are of its rows. It is made from the commits
+// that settle more than tokens, and from the tokens as they were; a moment is the last
+// commit of the organization by then. That is quicker than a fold of all commits and no
+// less true, which a property test says. What tokens were used for is not in it: usage
+// is no history, so that no token of the past is called idle. Issuing a token costs
+// the past nothing; changing one copies its row.
+//
 // Words: model (the view in memory), tenant (an organization in the model), views
 // (the tables), checkpoint (the head up to which the tables are), batch (commits
 // that are written in one transaction), rebuild (forget the tables, read the log),
@@ -70,6 +78,6 @@
 // what the Model has: the folded state, the lock around it, and the store.
 //
 // To add a view of a noun: its table in schema.go, what each event writes in the
-// noun's file, the query beside it with the organization first in every WHERE,
+// noun's file, if lists of the past are to have it its versions in past.go, the query beside it with the organization first in every WHERE,
 // and a case in the suite, which runs on both databases.
 package projections

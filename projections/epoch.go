@@ -53,7 +53,7 @@ ORDER BY rank`
 )
 
 // readCrown is the tree over all trees as it is in the tables.
-func readCrown(ctx context.Context, db source) (*crown, error) {
+func readCrown(ctx context.Context, db querier) (*crown, error) {
 	c := &crown{heads: map[string]standing{}}
 	err := db.QueryRowxContext(ctx, lastEpoch).Scan(&c.epoch, &c.at)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -100,7 +100,7 @@ ORDER BY MIN(position)`
 
 // raise makes the crown that of a position, and answers the heads that have changed.
 // frontiers are known ends of trees.
-func (c *crown) raise(ctx context.Context, db source, to domain.Position, frontiers map[string]*eventstore.Frontier) ([]head, error) {
+func (c *crown) raise(ctx context.Context, db querier, to domain.Position, frontiers map[string]*eventstore.Frontier) ([]head, error) {
 	names, err := grownBetween(ctx, db, c.at, to)
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (c *crown) raise(ctx context.Context, db source, to domain.Position, fronti
 	return changed, nil
 }
 
-func grownBetween(ctx context.Context, db source, after, to domain.Position) (names []string, err error) {
+func grownBetween(ctx context.Context, db querier, after, to domain.Position) (names []string, err error) {
 	rows, err := db.QueryxContext(ctx, db.Rebind(treesBetween), place(after), place(to))
 	if err != nil {
 		return nil, err

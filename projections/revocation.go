@@ -33,9 +33,7 @@ WHERE organization = ?`
 func (b batch) tokensRevoked(m domain.Meta, e domain.TokensRevoked) error {
 	meant := conditions{args: ending(m, ByRevocation, e.Reason)}
 	meant.and(true, "revoked = 0")
-	meant.of(e)
-	meant.and(!e.Except.IsZero(), "id <> ?", e.Except)
-	meant.and(e.Before != 0, "made < ?", e.Before)
+	meant.meant(e)
 	n, err := b.exec(endTokens+meant.text, meant.args...)
 	if err != nil {
 		return err
@@ -47,10 +45,22 @@ func (b batch) tokensRevoked(m domain.Meta, e domain.TokensRevoked) error {
 		return nil
 	}
 	former := conditions{args: []any{m.Time, m.Organization}}
-	former.and(true, "rotated <> 0 AND previous_made < ? AND previous_until > ?", e.Before, m.Time)
-	former.of(e)
+	former.outlived(e, m.Time)
 	_, err = b.exec(endOverlaps+former.text, former.args...)
 	return err
+}
+
+// meant chooses the tokens that the event ends, of those that have not been revoked.
+func (c *conditions) meant(e domain.TokensRevoked) {
+	c.of(e)
+	c.and(!e.Except.IsZero(), "id <> ?", e.Except)
+	c.and(e.Before != 0, "made < ?", e.Before)
+}
+
+// outlived chooses the tokens of which it ends a secret that was rotated out.
+func (c *conditions) outlived(e domain.TokensRevoked, now domain.Instant) {
+	c.and(true, "rotated <> 0 AND previous_made < ? AND previous_until > ?", e.Before, now)
+	c.of(e)
 }
 
 // of chooses the tokens of whom and which kind the event is about.

@@ -92,6 +92,7 @@ CREATE TABLE tokens (
 	folded            TEXT    NOT NULL,
 	description       TEXT    NOT NULL,
 	terms             TEXT    NOT NULL,
+	bound             BIGINT  NOT NULL,
 	unbound           BOOLEAN NOT NULL,
 	issued            BIGINT  NOT NULL,
 	issuer_kind       TEXT    NOT NULL,

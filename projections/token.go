@@ -121,13 +121,14 @@ type TokenFilter struct {
 	Kind          domain.TokenKind
 	Holder        domain.AccountID // a person or a service account
 	Status        Status
-	Now           domain.Instant  // for Status
-	Name          string          // part of the name, in whatever case
-	ExpiresBefore domain.Instant  // those that end before it or have ended; Status says which of the two
-	IssuedBefore  domain.Instant  // those whose present secret was made before it, as RevokeTokens means it
-	UsedBefore    domain.Instant  // those not used since: neither used at it or after it nor, as a policy on idle ones counts, given their secret
-	Before        domain.Position // the number of the last token of the page before
-	Limit         int             // 0: 100; never more than 1000
+	Now           domain.Instant   // for Status
+	Name          string           // part of the name, in whatever case
+	ExpiresBefore domain.Instant   // those that end before it or have ended; Status says which of the two
+	IssuedBefore  domain.Instant   // those whose present secret was made before it, as RevokeTokens means it
+	UsedBefore    domain.Instant   // those not used since: neither used at it or after it nor, as a policy on idle ones counts, given their secret
+	IDs           []domain.TokenID // only these; nil: all
+	Before        domain.Position  // the number of the last token of the page before
+	Limit         int              // 0: 100; never more than 1000
 }
 
 const selectTokens = `
@@ -159,6 +160,7 @@ func (v *Views) Tokens(ctx context.Context, f TokenFilter) ([]TokenRow, error) {
 	if !storable(f.Name) {
 		return nil, nil
 	}
+	f.Before = begins(ctx, f.Before)
 	c := f.conditions()
 	return list[TokenRow](ctx, v, selectTokens+c.text+newestTokens, append(c.args, atMost(f.Limit))...)
 }
@@ -175,6 +177,7 @@ func (f TokenFilter) conditions() conditions {
 	c.and(f.ExpiresBefore != 0, "t.expires > 0 AND t.expires < ?", f.ExpiresBefore)
 	c.and(f.IssuedBefore != 0, "t.made < ?", f.IssuedBefore)
 	c.and(f.UsedBefore != 0, "t.made < ? AND COALESCE(u.last, 0) < ?", f.UsedBefore, f.UsedBefore)
+	c.among(f.IDs)
 	c.and(f.Before != 0, "t.number < ?", f.Before)
 	return c
 }
@@ -190,6 +193,15 @@ func (c *conditions) and(wanted bool, condition string, args ...any) {
 		c.text += "\n\tAND " + condition
 		c.args = append(c.args, args...)
 	}
+}
+
+// among chooses tokens by their ids.
+func (c *conditions) among(ids []domain.TokenID) {
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = id
+	}
+	c.and(ids != nil, "t.id IN "+rows(1, max(1, len(ids))), args...)
 }
 
 // fold is what makes a search not care about case, the same in every database.
@@ -216,12 +228,12 @@ func (v *Views) TokenNumbered(ctx context.Context, org domain.OrganizationID, nu
 }
 
 const insertToken = `
-INSERT INTO tokens (organization, id, number, kind, holder, name, folded, description, terms, unbound,
+INSERT INTO tokens (organization, id, number, kind, holder, name, folded, description, terms, bound, unbound,
 	issued, issuer_kind, issuer_account, issuer_token, expires,
 	made, rotated, previous_made, previous_until, reused,
 	waiting, requester_kind, requester_account, requester_token,
 	revoked, revoker_kind, revoker_account, revoker_token, ended, reason, changed)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', FALSE, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, '', '', '', 0, '', '', '', '', '', ?)`
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0, FALSE, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, '', '', '', 0, '', '', '', '', '', ?)`
 
 func (b batch) tokenIssued(m domain.Meta, e domain.TokenIssued) error {
 	return b.change(insertToken, m.Organization, e.Token, m.Position, e.Type, e.Holder, e.Name, fold(e.Name), e.Description,
@@ -229,7 +241,7 @@ func (b batch) tokenIssued(m domain.Meta, e domain.TokenIssued) error {
 }
 
 const bindToken = `
-UPDATE tokens SET terms = ?, changed = ?
+UPDATE tokens SET terms = ?, bound = ?, changed = ?
 WHERE organization = ? AND id = ?`
 
 func (b batch) tokenBound(m domain.Meta, e domain.TokenBound) error {
@@ -237,7 +249,7 @@ func (b batch) tokenBound(m domain.Meta, e domain.TokenBound) error {
 	if err != nil {
 		return err
 	}
-	return b.change(bindToken, terms, m.Position, m.Organization, e.Token)
+	return b.change(bindToken, terms, m.Position, m.Position, m.Organization, e.Token)
 }
 
 const unbindToken = `

@@ -118,7 +118,7 @@ func fill(t *testing.T, v *Views, org domain.OrganizationID) {
 	tamper(t, v, `
 INSERT INTO tokens
 WITH RECURSIVE n (n) AS (SELECT 100 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
-SELECT organization, 'id' || n, n, kind, CASE WHEN n % 1000 = 0 THEN holder ELSE 'somebody' || (n % 50) END, name, folded, description, terms, unbound,
+SELECT organization, 'id' || n, n, kind, CASE WHEN n % 1000 = 0 THEN holder ELSE 'somebody' || (n % 50) END, name, folded, description, terms, bound, unbound,
 	issued, issuer_kind, issuer_account, issuer_token, issued + n,
 	made, rotated, previous_made, previous_until, reused,
 	CASE WHEN n % 2000 = 0 THEN 1 ELSE 0 END, requester_kind, requester_account, requester_token,

@@ -146,8 +146,8 @@ func (b batch) plant(g growth) error {
 	return err
 }
 
-// source is a database or a transaction.
-type source interface {
+// querier is a database or a transaction.
+type querier interface {
 	sqlx.QueryerContext
 	Rebind(query string) string
 }
@@ -159,7 +159,7 @@ ORDER BY position DESC
 LIMIT 1`
 
 // size is how many leaves a tree had at a position.
-func size(ctx context.Context, db source, tree string, at domain.Position) (n int64, err error) {
+func size(ctx context.Context, db querier, tree string, at domain.Position) (n int64, err error) {
 	err = db.QueryRowxContext(ctx, db.Rebind(sizeAt), tree, place(at)).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
@@ -168,7 +168,7 @@ func size(ctx context.Context, db source, tree string, at domain.Position) (n in
 }
 
 // frontier is the end of a tree at a position.
-func frontier(ctx context.Context, db source, tree string, at domain.Position) (*eventstore.Frontier, error) {
+func frontier(ctx context.Context, db querier, tree string, at domain.Position) (*eventstore.Frontier, error) {
 	n, err := size(ctx, db, tree, at)
 	if err != nil {
 		return nil, err
@@ -177,7 +177,7 @@ func frontier(ctx context.Context, db source, tree string, at domain.Position) (
 }
 
 // frontierOf is the end of a tree of n leaves.
-func frontierOf(ctx context.Context, db source, tree string, n int64) (f *eventstore.Frontier, err error) {
+func frontierOf(ctx context.Context, db querier, tree string, n int64) (f *eventstore.Frontier, err error) {
 	f = &eventstore.Frontier{Size: n}
 	var indexes []int64
 	for begin, level := int64(0), 62; level >= 0; level-- {
@@ -194,7 +194,7 @@ func frontierOf(ctx context.Context, db source, tree string, n int64) (f *events
 // and kept.
 type hashes struct {
 	ctx   context.Context
-	db    source
+	db    querier
 	tree  string
 	tiles map[tile][]tlog.Hash
 }
@@ -205,7 +205,7 @@ type tile struct {
 	number int64
 }
 
-func hashesOf(ctx context.Context, db source, tree string) *hashes {
+func hashesOf(ctx context.Context, db querier, tree string) *hashes {
 	return &hashes{ctx, db, tree, map[tile][]tlog.Hash{}}
 }
 
@@ -267,7 +267,7 @@ func (h *hashes) read(t tile) (nodes []tlog.Hash, err error) {
 	return nodes, err
 }
 
-func readHashes(ctx context.Context, db source, query string, args ...any) (all []tlog.Hash, err error) {
+func readHashes(ctx context.Context, db querier, query string, args ...any) (all []tlog.Hash, err error) {
 	rows, err := db.QueryxContext(ctx, db.Rebind(query), args...)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -72,7 +73,8 @@ func caughtUp(w *world, v *Views) {
 // dump is all rows of all tables, as text that is the same for every database.
 func dump(t testing.TB, v *Views) (all []string) {
 	t.Helper()
-	for _, table := range []string{"checkpoint", "commits", "organizations", "accounts", "members", "service_accounts", "tokens", "engines", "projects", "records", "contents", "audit", "audit_words", "audit_past"} {
+	for _, table := range []string{"checkpoint", "commits", "organizations", "accounts", "members", "service_accounts", "tokens", "engines", "projects", "records", "contents", "audit", "audit_words", "audit_past",
+		"turns", "tokens_past", "accounts_versions", "organizations_versions", "members_versions", "service_accounts_versions", "engines_versions"} {
 		rows, err := v.write.QueryxContext(t.Context(), "SELECT * FROM "+table+" ORDER BY 1, 2, 3")
 		if err != nil {
 			t.Fatal(err)
@@ -84,6 +86,7 @@ func dump(t testing.TB, v *Views) (all []string) {
 			t.Fatal(err)
 		}
 	}
+	slices.Sort(all)
 	return all
 }
 

@@ -57,7 +57,9 @@ organizations. With it everybody can check by themselves, and without the servic
 a history was removed, changed, put into another order or cut off.`,
 	})
 	r.organizationFlag(cmd)
-	cmd.AddCommand(r.auditListCommand(), r.auditTailCommand(), r.auditExportCommand(), p.auditVerifyCommand(r), r.auditBundleCommand(), r.auditProofCommand(), r.auditHeadsCommand(), r.auditKeysCommand(), r.auditRotateKeyCommand())
+	cmd.AddCommand(r.auditListCommand(), r.auditTailCommand(), r.auditExportCommand(),
+		r.auditAsOfCommand(), r.auditDiffCommand(), r.auditReplayCommand(),
+		p.auditVerifyCommand(r), r.auditBundleCommand(), r.auditProofCommand(), r.auditHeadsCommand(), r.auditKeysCommand(), r.auditRotateKeyCommand())
 	return cmd
 }
 

@@ -179,7 +179,7 @@ tokens, admins and owners see all tokens of the organization and may revoke any.
 	})
 	r.organizationFlag(cmd)
 	cmd.AddCommand(r.tokenCreateCommand(), r.tokenListCommand(), r.tokenShowCommand(), r.tokenRenameCommand(), r.tokenEditCommand(),
-		r.tokenRotateCommand(), r.tokenRevokeCommand(), r.tokenRevocationCommand(), r.tokenBurnCommand())
+		r.tokenRotateCommand(), r.tokenRevokeCommand(), r.tokenRevocationCommand(), r.tokenBurnCommand(), r.tokenHistoryCommand())
 	return cmd
 }
 
