@@ -370,6 +370,10 @@ func entryOf(data []byte) (Entry, error) {
 	if rest = rest[4:]; int64(size) > int64(len(rest)) {
 		return Entry{}, errors.New("a message whose headers are too long")
 	}
+	// The checksum does not cover where headers end.
+	if end := bytes.Index(rest, []byte("\r\n\r\n")); end+4 != int(size) {
+		return Entry{}, errors.New("a message whose headers end elsewhere")
+	}
 	header, err := nats.DecodeHeadersMsg(rest[:size])
 	if err != nil {
 		return Entry{}, err

@@ -75,7 +75,7 @@ func dump(t testing.TB, v *Views) (all []string) {
 	t.Helper()
 	for _, table := range []string{"checkpoint", "commits", "organizations", "accounts", "members", "service_accounts", "tokens", "engines", "projects", "records", "contents", "audit", "audit_words", "audit_past",
 		"turns", "tokens_past", "accounts_versions", "organizations_versions", "members_versions", "service_accounts_versions", "engines_versions"} {
-		rows, err := v.write.QueryxContext(t.Context(), "SELECT * FROM "+table+" ORDER BY 1, 2, 3")
+		rows, err := v.write.QueryxContext(t.Context(), "SELECT * FROM "+table+" ORDER BY 1, 2")
 		if err != nil {
 			t.Fatal(err)
 		}
