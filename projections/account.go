@@ -48,8 +48,5 @@ func (b batch) accountErased(_ domain.Meta, e domain.AccountErased) error {
 			return err
 		}
 	}
-	if err := b.eraseMarks(e.Account); err != nil {
-		return err
-	}
 	return b.change(forgetPerson, eventstore.Pseudonym(e.Account), e.Account)
 }

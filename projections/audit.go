@@ -68,6 +68,7 @@ type auditor struct {
 	names  map[domain.AccountID]string        // of service accounts, likewise
 	rows   []any
 	words  []any
+	erased []domain.AccountID // in this batch
 }
 
 // audited is what an event leaves in the audit log.
@@ -107,6 +108,9 @@ func (a *auditor) note(m domain.Meta, item int, e domain.Event) error {
 		if previous, err = whole(said.before); err != nil {
 			return err
 		}
+	}
+	if gone, is := e.(domain.AccountErased); is {
+		a.erased = append(a.erased, gone.Account)
 	}
 	at := PlaceOf(m.Position, item)
 	a.rows = append(a.rows, m.Organization, at.column(), m.Time, string(m.Actor.Kind), m.Actor.Account, m.Actor.Token, actor,
@@ -221,10 +225,16 @@ INSERT INTO audit_words (organization, word, place) VALUES `
 	rowsAtOnce  = 500 // both databases take as many parameters
 )
 
-// write writes what was noted.
+// write writes what was noted, and then forgets where those were who were erased: what
+// they have done may be in this batch.
 func (a *auditor) write() error {
 	if err := a.insert(insertAudit, auditColumns, a.rows); err != nil {
 		return err
+	}
+	for _, account := range a.erased {
+		if err := a.eraseMarks(account); err != nil {
+			return err
+		}
 	}
 	return a.insert(insertWords, wordColumns, a.words)
 }

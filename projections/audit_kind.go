@@ -38,6 +38,10 @@ var families = map[string]family{
 	"record":          {noun: "record", field: "record", made: true},
 	"records":         {noun: "record"},
 	"access":          {noun: "access", field: "target"},
+	"audit":           {noun: "audit", field: "action"},
+	"webhook":         {noun: "webhook", field: "webhook", made: true},
+	"epoch":           {noun: "epoch", field: "number"},
+	"signing_key":     {noun: "signing_key", field: "number"},
 }
 
 func familyOf(kind string) family {

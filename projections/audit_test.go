@@ -63,6 +63,9 @@ func commitsOf(w *world, org domain.OrganizationID) (all []domain.Commit) {
 	last := w.last()
 	err := w.store.Follow(w.Context(), eventstore.Head{}, func(r eventstore.Record) error {
 		c, err := eventstore.Decode(r)
+		if err == nil {
+			c, err = vault.Opened(w.Context(), c)
+		}
 		if err != nil {
 			return err
 		}
@@ -131,6 +134,12 @@ func (t *entryTold) tell(c domain.Commit, e domain.Event, o *domain.Organization
 			t.name = names["engine "+t.target]
 		}
 		names["engine "+t.target] = t.name
+	case "access":
+		t.target = str("target")
+	case "audit":
+		t.target = str("action")
+	case "webhook":
+		t.target = num("webhook")
 	case "project":
 		t.target = strconv.Itoa(int(c.Position))
 	case "record", "records":
@@ -139,7 +148,8 @@ func (t *entryTold) tell(c domain.Commit, e domain.Event, o *domain.Organization
 			t.target, t.name = num("record"), str("key")
 		}
 	}
-	if e.Kind() == "token.reused" {
+	switch e.Kind() {
+	case "access.refused", "token.reused":
 		t.outcome = RefusedAction
 	}
 	for _, thing := range []string{t.target, str("token"), str("holder"), str("account")} {

@@ -20,14 +20,15 @@ import (
 type life struct {
 	*world
 	*rand.Rand
-	names  int
-	people []somebody // of the first organization: there or gone, but not its owner
-	others []domain.OrganizationID
-	theirs map[domain.OrganizationID]somebody
-	tokens []domain.TokenID
-	hashes map[domain.TokenID][]domain.Hash // of all secrets that a token had
-	shown  []string                         // all secrets and verification tokens that there are or were
-	kinds  map[string]int                   // of events that happened
+	names    int
+	people   []somebody // of the first organization: there or gone, but not its owner
+	others   []domain.OrganizationID
+	theirs   map[domain.OrganizationID]somebody
+	webhooks []domain.Position
+	tokens   []domain.TokenID
+	hashes   map[domain.TokenID][]domain.Hash // of all secrets that a token had
+	shown    []string                         // all secrets and verification tokens that there are or were
+	kinds    map[string]int                   // of events that happened
 }
 
 func newLife(t testing.TB, seed uint64) *life {
@@ -54,7 +55,7 @@ func (l *life) live(n int) {
 	usual := []func(){
 		l.issues, l.issues, l.issues, l.updates, l.updates, l.rotates, l.rotates, l.rotates, l.reuses, l.revokes, l.revokesMany,
 		l.burns, l.burns, l.judges, l.judges, l.joins, l.changesMember, l.changesMember, l.programs, l.changesProgram, l.serves, l.defines,
-		l.registers, l.changesEngine, l.keeps, l.keeps, l.amends, l.removes,
+		l.registers, l.changesEngine, l.hooks, l.keeps, l.keeps, l.amends, l.removes,
 	}
 	for range n {
 		l.pass(time.Duration(l.Int64N(int64(3 * time.Hour))))
@@ -386,6 +387,47 @@ func (l *life) serves() {
 	l.ask(l.actor(), domain.RecordExport{AuditExported: domain.AuditExported{Action: "export"}})
 }
 
+// hooks makes webhooks and changes them.
+func (l *life) hooks() {
+	number := l.last()
+	if len(l.webhooks) > 0 {
+		number = l.webhooks[l.IntN(len(l.webhooks))]
+	}
+	name, disabled := l.name("hook"), l.maybe()
+	switch l.IntN(6) {
+	case 0, 1:
+		o, made := l.asks(l.actor(), domain.CreateWebhook{Announcement: domain.Announcement{Name: name, URL: "https://hooks.example.org/", Shape: domain.StandardWebhook}})
+		if made {
+			l.webhooks = append(l.webhooks, o.Position)
+		}
+	case 2:
+		l.ask(l.actor(), domain.UpdateWebhook{Webhook: number, Name: &name, Disabled: &disabled})
+	case 3:
+		l.ask(l.actor(), domain.ReplaceWebhookSecret{Webhook: number, AtOnce: l.maybe()})
+	case 4:
+		l.ask(system, domain.SwitchWebhookOff{Webhook: number, Reason: "it is gone"})
+	case 5:
+		l.ask(l.actor(), domain.DeleteWebhook{Webhook: number})
+	}
+}
+
+// sealed signs what has happened.
+func (l *life) sealed(v *Views) {
+	l.Helper()
+	l.pass(time.Minute)
+	caughtUp(l.world, v)
+	before := l.last()
+	s := &Sealer{Model: l.model, Views: v, Vault: vault, Log: "log-of-the-test", Every: time.Minute}
+	done, err := s.Seal(l.Context())
+	fails(l, "seal", err, nil)
+	if done {
+		l.kinds["epoch.sealed"]++
+	}
+	if l.last()-before == 2 {
+		l.kinds["signing_key.set"]++
+	}
+}
+
 func (l *life) defines() {
 	switch l.IntN(5) {
 	case 0:
@@ -483,6 +525,7 @@ func TestViewsSayWhatTheModelSays(t *testing.T) {
 			end := runViews(t, follower, l.store)
 			for range 4 { // views that follow, in batches of whatever size
 				l.live(350)
+				l.sealed(follower)
 				agree(l.world, follower, l.org)
 			}
 			everywhere(t, func(t *testing.T, url string) { // views that begin now

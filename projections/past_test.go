@@ -194,10 +194,36 @@ func TestPastIsAFoldFromTheFirstCommit(t *testing.T) {
 			fails(t, "at", err, nil)
 			again := l.rowsThen(then.Context(t.Context()), v)
 			again.At = was.At
+			was.forget()
 			sameThen(t, "rows", again, was)
 		}
 		checkMoments(t, l, past, seed)
 	})
+}
+
+// forget has a pseudonym for whoever was erased since: their past has none other.
+func (r *rowsThen) forget() {
+	pseudonym := func(id domain.AccountID, email *string) {
+		if *email != "" && vault.Erased(eventstore.AccountKey(id)) {
+			*email = eventstore.Pseudonym(id)
+		}
+	}
+	for i := range r.Members {
+		pseudonym(r.Members[i].Account, &r.Members[i].Email)
+	}
+	for i := range r.Tokens {
+		token := &r.Tokens[i]
+		pseudonym(token.Holder, &token.HolderEmail)
+		for _, by := range []*Author{&token.IssuedBy, &token.RequestedBy, &token.RevokedBy} {
+			pseudonym(by.Account, &by.Email)
+		}
+	}
+	for i := range r.ServiceAccounts {
+		pseudonym(r.ServiceAccounts[i].CreatedBy.Account, &r.ServiceAccounts[i].CreatedBy.Email)
+	}
+	for i := range r.Engines {
+		pseudonym(r.Engines[i].CreatedBy.Account, &r.Engines[i].CreatedBy.Email)
+	}
 }
 
 func checkMoments(t *testing.T, l *life, past *Past, seed uint64) {
