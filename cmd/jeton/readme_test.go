@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The README's session works as written.
+// The README's sessions work as written, one after the other.
 func TestReadmeSession(t *testing.T) {
 	w := killedWorld{t: t, dir: filepath.Join(t.TempDir(), "data")}
 	w.build()
@@ -28,7 +28,10 @@ func TestReadmeSession(t *testing.T) {
 	if err := os.Symlink(w.binary, filepath.Join(desk, "bin", "jeton")); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("sh", "-e", "-c", session(t))
+	if err := os.Symlink(w.dir, filepath.Join(desk, "data")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-e", "-c", session(t, "# a token for a machine")+session(t, "# who did what, to what"))
 	cmd.Dir, cmd.Env = desk, append(os.Environ(), "JETON_URL="+w.url, "JETON_TOKEN="+w.token)
 	said, err := cmd.CombinedOutput()
 	if err != nil {
@@ -36,6 +39,7 @@ func TestReadmeSession(t *testing.T) {
 	}
 	for _, want := range []string{
 		"exit code 4: refused", "token.revoked", "found in a build log", `"active":false`, "exit code 3: not found", "first token",
+		"all there and as they were", "exit code 1: forged", "Restored",
 	} {
 		if !strings.Contains(string(said), want) {
 			t.Errorf("the session does not say %q:\n%s", want, said)
@@ -43,18 +47,18 @@ func TestReadmeSession(t *testing.T) {
 	}
 }
 
-// session is the block of the README that begins with a token for a machine.
-func session(t *testing.T) string {
+// session is the block of the README that begins with a line.
+func session(t *testing.T, begin string) string {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, block := range strings.Split(string(readme), "```") {
-		if text, isShell := strings.CutPrefix(block, "sh\n# a token for a machine"); isShell {
-			return "# a token for a machine" + text
+		if text, isShell := strings.CutPrefix(block, "sh\n"); isShell && strings.HasPrefix(text, begin) {
+			return text
 		}
 	}
-	t.Fatal("the README has no session")
+	t.Fatal("the README has no session that begins with " + begin)
 	return ""
 }
