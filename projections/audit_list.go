@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"jeton/domain"
+	"jeton/eventstore"
 )
 
 // AuditRow is an entry of the audit log: an event with what is known around it.
@@ -387,8 +388,17 @@ func (v *Views) complete(ctx context.Context, org domain.OrganizationID, rows []
 			return unavailable(errNoEvent(r.Place))
 		}
 		r.Event = r.Commit.Events[r.Place.Item()]
+		if r.At != r.Commit.Time || r.Actor != r.Commit.Actor || r.Action != r.Event.Kind() {
+			return unavailable(errEdited(r.Place.Position()))
+		}
 	}
 	return nil
+}
+
+// errEdited: a table does not say what the log has said. An auditor is told that, and
+// nothing else.
+func errEdited(at domain.Position) error {
+	return &eventstore.Damage{Position: at, What: "its entry or its second copy in the views was changed; jeton repair says which"}
 }
 
 // errNoEvent: the second copy lacks what there is an entry of.
@@ -407,11 +417,33 @@ func (v *Views) commitsAt(ctx context.Context, org domain.OrganizationID, rows [
 	}
 	found, err := v.commits(ctx, selectCommits+`
 WHERE c.organization = ? AND c.position IN (?`+strings.Repeat(", ?", len(args)-2)+`)`, args...)
-	for i := range found {
-		at[found[i].Position] = &found[i]
+	if err != nil {
+		return nil, err
 	}
-	return at, err
+	leaves, err := list[leafAt](ctx, v, `
+SELECT position, hash FROM leaves
+WHERE organization = ? AND position IN (?`+strings.Repeat(", ?", len(args)-2)+`)`, args...)
+	if err != nil {
+		return nil, err
+	}
+	for i := range found {
+		c := &found[i]
+		record := eventstore.Record{Entry: eventstore.Entry{Boundary: c.Boundary, Data: c.Data}, Position: c.Position}
+		if !slices.Contains(leaves, leafAt{c.Position, domain.Hash(record.Leaf())}) {
+			return nil, unavailable(errEdited(c.Position))
+		}
+		at[c.Position] = c
+	}
+	return at, nil
 }
+
+// leafAt is what the tree of an organization has of a commit.
+type leafAt struct {
+	position domain.Position
+	hash     domain.Hash
+}
+
+func (l *leafAt) fields() []any { return []any{&l.position, hash{&l.hash}} }
 
 // numbered is the number of an account.
 type numbered struct {

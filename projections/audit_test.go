@@ -584,3 +584,29 @@ func TestAuditPlans(t *testing.T) {
 		}
 	}
 }
+
+// What was edited in the tables is not answered: neither an entry nor the commit behind it.
+func TestEditedEntriesAreNotShown(t *testing.T) {
+	for name, edit := range map[string]string{
+		"who did it":  `UPDATE audit SET actor_kind = 'system' WHERE organization = ? AND action = 'member.added'`,
+		"when":        `UPDATE audit SET at = at - 1 WHERE organization = ? AND action = 'member.added'`,
+		"what":        `UPDATE audit SET action = 'member.removed' WHERE organization = ? AND action = 'member.added'`,
+		"the commit":  `UPDATE commits SET data = CAST(REPLACE(CAST(data AS TEXT), '"member"', '"owners"') AS BLOB) WHERE organization = ?`,
+		"its removal": `DELETE FROM commits WHERE organization = ? AND position > 1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.join("mia@example.org", "member")
+			v := viewsOf(w, sqliteURL(t))
+			_, err := v.Audit(t.Context(), AuditFilter{Organization: w.org})
+			fails(t, "before", err, nil)
+			changed, err := affected(v.write.Exec(edit, w.org.String()))
+			fails(t, "edit", err, nil)
+			if changed == 0 {
+				t.Fatal("nothing was edited")
+			}
+			_, err = v.Audit(t.Context(), AuditFilter{Organization: w.org})
+			fails(t, "behind", err, ErrViews)
+		})
+	}
+}
