@@ -291,7 +291,7 @@ func denied(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrPermissionViolation)
 }
 
-// Compose gives the server settings that it has, and no password of its own.
+// Compose gives the server settings that it has, and no password or key of its own.
 func TestComposeFile(t *testing.T) {
 	data, err := os.ReadFile("compose.yaml")
 	if err != nil {
@@ -310,6 +310,9 @@ func TestComposeFile(t *testing.T) {
 		if _, there := compose.Services[name]; !there {
 			t.Errorf("there is no service %s", name)
 		}
+	}
+	if key := compose.Services["jeton"].Environment["JETON_MASTER_KEY"]; !strings.HasPrefix(key, "${JETON_MASTER_KEY:?") {
+		t.Errorf("the master key is %q: it has to be given, or nobody can read the people's data after the first start", key)
 	}
 	for name, value := range compose.Services["jeton"].Environment {
 		if !strings.HasPrefix(name, "JETON_") {

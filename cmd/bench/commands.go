@@ -63,6 +63,8 @@ type commandBench struct {
 	org    domain.OrganizationID
 	actor  domain.Actor
 	made   int
+	from   domain.Meta // where commands come from: address and agent
+	last   []projections.Outcome
 
 	published uint64 // the last of the raw publishes
 }
@@ -125,13 +127,18 @@ func (c *commandBench) execute(ctx context.Context) (data [][]byte, took time.Du
 	outcomes := make([]projections.Outcome, len(commands))
 	began := time.Now()
 	for i, command := range commands {
-		if outcomes[i], err = c.model.Execute(ctx, domain.Meta{Organization: c.org, Actor: c.actor}, command); err != nil {
+		meta := domain.Meta{Organization: c.org, Actor: c.actor, Address: c.from.Address, Agent: c.from.Agent}
+		if outcomes[i], err = c.model.Execute(ctx, meta, command); err != nil {
 			return nil, 0, err
 		}
 	}
-	took = time.Since(began)
+	took, c.last = time.Since(began), outcomes
 	for _, o := range outcomes {
-		entry, err := eventstore.Encode(o.Commit)
+		sealed, err := c.vault.Sealed(ctx, o.Commit)
+		if err != nil {
+			return nil, 0, err
+		}
+		entry, err := eventstore.Encode(sealed)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -61,6 +61,8 @@ func (b bench) run(ctx context.Context, phase string) error {
 			return err
 		}
 		return report(rows...)
+	case "evidence":
+		return b.evidence(ctx)
 	case "audit":
 		return b.audit(ctx)
 	case "door":
@@ -103,7 +105,7 @@ func (b bench) all(ctx context.Context) error {
 		return err
 	}
 	t.rows = append(t.rows, rows...)
-	for _, phase := range []string{"door", "receipts", "streams"} {
+	for _, phase := range []string{"door", "receipts", "streams", "evidence"} {
 		rows, err := b.child(ctx, phase)
 		if err != nil {
 			return fmt.Errorf("%s: %w", phase, err)

@@ -227,52 +227,63 @@ func facts(s eventstore.Shown) (all [][2]string) {
 }
 
 func (r *remote) auditBundleCommand() *cobra.Command {
-	var out string
 	var from uint64
+	out := "-"
 	cmd := &cobra.Command{
 		Use: "bundle [--out FILE]", Short: "Export an organization's history with its proofs",
 		Long: `Writes the history of an organization, with the epochs that have signed it and all that it takes to
-check them, for jeton audit verify. Without --out it goes to standard output.`,
+check them, for jeton audit verify. Without --out it goes to standard output. It is the same as
+jeton audit export --format bundle.`,
 		Example: `  jeton audit bundle --out acme.bundle
   jeton audit bundle --from 1200 | jeton audit verify -`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := r.client() // without --timeout: a long history takes long
-			if err != nil {
-				return err
-			}
-			org, err := r.organizationOf(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			query := url.Values{"format": {"bundle"}}
+			query := url.Values{}
 			if from > 0 {
 				query.Set("from", strconv.FormatUint(from, 10))
 			}
-			return r.save(cmd.Context(), c, "organizations/"+url.PathEscape(org)+"/audit/export?"+query.Encode(), out)
+			return r.bundle(cmd.Context(), query, out)
 		},
 	}
-	cmd.Flags().StringVar(&out, "out", "", "file to write to; it must not be there yet")
+	cmd.Flags().StringVar(&out, "out", "-", `file to write to, which must not be there yet; "-" is standard output`)
 	cmd.Flags().Uint64Var(&from, "from", 0, "begin with this position; 0: with the first commit")
 	return cmd
 }
 
+// bundle writes a bundle. Of what entries can be asked for it takes from.
+func (r *remote) bundle(ctx context.Context, query url.Values, out string) error {
+	for name := range query {
+		if name != "from" {
+			return usage("a bundle is the whole history: it can't be filtered\n  next: leave the filters away; of them a bundle takes --from, with a position")
+		}
+	}
+	query.Set("format", "bundle")
+	c, err := r.client() // without --timeout: a long history takes long
+	if err != nil {
+		return err
+	}
+	org, err := r.organizationOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	return r.save(ctx, c, "organizations/"+url.PathEscape(org)+"/audit/export?"+query.Encode(), out)
+}
+
 // save writes what a path answers into a file, or to standard output.
 func (r *remote) save(ctx context.Context, c *client, path, out string) (err error) {
-	to := r.program.Stdout
-	if out != "" {
-		file, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return usage("--out: %w", err)
-		}
-		defer func() {
-			if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-				err = errors.Join(err, os.Remove(out))
-			}
-		}()
-		return c.copy(ctx, path, file)
+	if out == "-" {
+		return c.copy(ctx, path, r.program.Stdout)
 	}
-	return c.copy(ctx, path, to)
+	file, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return usage("--out: %w", err)
+	}
+	defer func() {
+		if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+			err = errors.Join(err, os.Remove(out))
+		}
+	}()
+	return c.copy(ctx, path, file)
 }
 
 // copy writes what a path answers as it comes.

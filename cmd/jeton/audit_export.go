@@ -16,25 +16,33 @@ import (
 func (r *remote) auditExportCommand() *cobra.Command {
 	var f *auditFilter
 	format, out := "jsonl", "-"
+	const bundled = "bundle"
 	cmd := &cobra.Command{
 		Use: "export", Short: "Write the audit log, or a part of it, into a file",
 		Long: `Writes the entries of the audit log that meet all filters, the oldest first: as JSON lines, as CSV, or as
 CloudEvents (JSON lines, too). A file is there whole or not at all; if what goes to standard output is cut
-off, the exit code is 1.`,
+off, the exit code is 1.
+
+--format bundle is the same as jeton audit bundle: the history itself with its proofs, for jeton audit
+verify. It has no filters; of them it takes --from, as the position to begin with.`,
 		Example: `  jeton audit export --format csv --out march.csv --from 2027-03-01T00:00:00Z --to 2027-04-01T00:00:00Z
-  jeton audit export --format cloudevents | jq -r .type`,
+  jeton audit export --format cloudevents | jq -r .type
+  jeton audit export --format bundle --out acme.bundle`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query, err := f.query(r.program)
 			if err != nil {
 				return err
 			}
+			if format == bundled {
+				return r.bundle(cmd.Context(), query, out)
+			}
 			query.Set("format", format)
 			return r.auditExport(cmd.Context(), query, out)
 		},
 	}
 	f = auditFlags(cmd)
-	cmd.Flags().Var(choice(&format, "jsonl", "csv", "cloudevents"), "format", "how to write it")
+	cmd.Flags().Var(choice(&format, "jsonl", "csv", "cloudevents", bundled), "format", "how to write it")
 	cmd.Flags().StringVar(&out, "out", "-", `file to write; "-" is standard output`)
 	return cmd
 }

@@ -26,7 +26,7 @@ import (
 // restored, the chain is the same, and what was answered before is there.
 func TestBackupWhileCommandsRun(t *testing.T) {
 	m := begin(t, func(*Config) {})
-	p := &platform{T: t, dir: m.Config.Data, root: m.Founded.Token, secrets: map[string]bool{}}
+	p := &platform{T: t, dir: m.Config.Data, master: filepath.Join(m.Config.Data, masterFile), root: m.Founded.Token, secrets: map[string]bool{}}
 	for i := range 6 {
 		p.issue(m, i)
 	}
@@ -66,7 +66,7 @@ func TestBackupWhileCommandsRun(t *testing.T) {
 		c := *p
 		c.dir = filepath.Join(t.TempDir(), "data")
 		c.head = eventstore.Head{Position: found.Last, Chain: found.Chain}
-		if code, out := c.run("restore", "--in", path); code != 0 {
+		if code, out := c.restore(path); code != 0 {
 			t.Fatalf("%d: %s", code, out)
 		}
 		c.prove(path)

@@ -11,13 +11,17 @@ import (
 	"jeton/eventstore"
 )
 
-// bringMaster refuses to restore keys that nobody could open afterwards, and keeps the
-// master key in the new data directory if there is one.
-func (s *Stores) bringMaster(keys uint64) error {
-	switch {
-	case len(s.Config.MasterKeys) == 0 && keys > 0:
-		return coded{errors.New("the backup has keys, and the master key that opens them was not given\n  next: set JETON_MASTER_KEY_FILE to the master.key of the platform that was backed up"), exitUsage}
-	case len(s.Config.MasterKeys) == 0 || !s.Config.usesData():
+// openable refuses to restore keys that nobody could open afterwards.
+func (c Config) openable(keys uint64) error {
+	if len(c.MasterKeys) > 0 || keys == 0 {
+		return nil
+	}
+	return usage("the backup has keys, and the master key that opens them was not given\n  next: set JETON_MASTER_KEY_FILE to the master.key of the platform that was backed up, or JETON_MASTER_KEY to its key")
+}
+
+// bringMaster keeps the master key in the new data directory, if there is one.
+func (s *Stores) bringMaster() error {
+	if len(s.Config.MasterKeys) == 0 || !s.Config.usesData() {
 		return nil
 	}
 	var text strings.Builder

@@ -39,7 +39,8 @@ nothing proves is not repaired: the answer is which commit that is.
 The repaired log has a name of its own; engines see that and read it anew.
 
 On NATS servers elsewhere no stream is ever deleted: repair says how to set it aside, and fills an
-empty place. --from BACKUP takes a backup for what neither the log nor the second copy has.`,
+empty place. --from BACKUP takes a backup for what neither the log nor the second copy has, and for the
+keys of people, if the whole store of the log is gone with them.`,
 		Example: `  jeton repair --data /var/lib/jeton
   jeton repair --data /var/lib/jeton --yes
   jeton repair --data /var/lib/jeton --from jeton-monday.backup`,
@@ -340,6 +341,9 @@ func (r *repairing) renew(ctx context.Context) error {
 		}
 		return err
 	}
+	if err := r.bringKeys(ctx); err != nil {
+		return err
+	}
 	if err := r.second.Copied(ctx, r.found.End, func(record eventstore.Record) error { return r.filling.Add(ctx, record) }); err != nil {
 		return err
 	}
@@ -371,6 +375,31 @@ func (r *repairing) hand(ctx context.Context) error {
 		}
 	}
 	return r.filling.Finish(ctx)
+}
+
+// bringKeys takes the keys that are gone from the backup, if one is named. Those that are
+// there stay: they may be wrapped by a younger master key. Who was erased since the
+// backup is erased again when the service starts.
+func (r *repairing) bringKeys(ctx context.Context) error {
+	if r.from == "" {
+		return nil
+	}
+	keys, err := eventstore.OpenKeys(ctx, r.Store)
+	if err != nil {
+		return err
+	}
+	f, err := openBackup(r.from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, _, err = eventstore.ReadBackup(f, eventstore.BackupTaker{Key: func(name string, wrapped []byte) error {
+		if err := keys.Put(ctx, name, wrapped); !errors.Is(err, eventstore.ErrKeyExists) {
+			return err
+		}
+		return nil
+	}})
+	return err
 }
 
 // moveLog sets the folder of the log aside, and what holds on to its files.

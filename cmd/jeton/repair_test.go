@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"jeton/domain"
 	"jeton/eventstore"
 )
 
@@ -28,6 +29,7 @@ import (
 type platform struct {
 	*testing.T
 	dir     string
+	master  string // the file with its master key
 	root    string
 	secrets map[string]bool // and whether they are good
 	head    eventstore.Head
@@ -37,7 +39,7 @@ type platform struct {
 func newPlatform(t *testing.T, tokens int) *platform {
 	t.Helper()
 	m := begin(t, func(*Config) {})
-	p := &platform{T: t, dir: m.Config.Data, root: m.Founded.Token, secrets: map[string]bool{}}
+	p := &platform{T: t, dir: m.Config.Data, master: filepath.Join(m.Config.Data, masterFile), root: m.Founded.Token, secrets: map[string]bool{}}
 	for i := range tokens {
 		p.issue(m, i)
 	}
@@ -104,11 +106,25 @@ func (p *platform) copy() *platform {
 // run runs this program on the platform's directory.
 func (p *platform) run(args ...string) (code int, out string) {
 	p.Helper()
+	return p.runIn(nil, args...)
+}
+
+func (p *platform) runIn(env []string, args ...string) (code int, out string) {
+	p.Helper()
 	var both bytes.Buffer
-	program := Program{Args: append(args, "--data", p.dir), Stdin: strings.NewReader(""), Stdout: &both, Stderr: &both}
+	program := Program{Args: append(args, "--data", p.dir), Env: env, Stdin: strings.NewReader(""), Stdout: &both, Stderr: &both}
 	code = program.Main(context.Background())
 	return code, both.String()
 }
+
+// restore makes the platform from a backup, with the master key it had.
+func (p *platform) restore(saved string) (code int, out string) {
+	p.Helper()
+	return p.runIn(p.mastered(), "restore", "--in", saved)
+}
+
+// mastered is the environment that has the master key.
+func (p *platform) mastered() []string { return []string{"JETON_MASTER_KEY_FILE=" + p.master} }
 
 // prove opens the service, which checks the log against the views, and wants
 // everything acknowledged to be there.
@@ -121,11 +137,21 @@ func (p *platform) prove(what string) {
 			p.Errorf("%s: a token is active: %v, want %t", what, answer["active"], good)
 		}
 	}
-	head := p.head
-	p.close(m)
-	if p.head != head {
-		p.Errorf("%s: the log ends at %v, and ended at %v", what, p.head, head)
+	head := p.headAt(m, p.head.Position)
+	if head != p.head {
+		p.Errorf("%s: the log was at %v, and is at %v", what, p.head, head)
 	}
+	p.close(m)
+}
+
+// headAt is the head of the log at a position: it goes on, with what was just refused.
+func (p *platform) headAt(m *Main, at domain.Position) (head eventstore.Head) {
+	p.Helper()
+	err := eventstore.ReadUpTo(p.Context(), m.Store, at, func(r eventstore.Record) error { head = r.Head(); return nil })
+	if err != nil {
+		p.Fatal(err)
+	}
+	return head
 }
 
 // print is all files of a folder but those that say who uses it.
@@ -220,7 +246,6 @@ var logDamages = map[string]func(*platform){
 	"a cut file, after a crash":    func(p *platform) { p.change(p.block(), shortened); p.remove(p.file("msgs/index.db")) },
 	"no file":                      func(p *platform) { p.remove(p.block()) },
 	"no stream":                    func(p *platform) { p.remove(eventstore.LogFiles(p.dir)) },
-	"no server":                    func(p *platform) { p.remove(filepath.Join(p.dir, logFolder)) },
 	"no configuration":             func(p *platform) { p.remove(p.file("meta.inf")) },
 	"another configuration":        func(p *platform) { p.change(p.file("meta.inf"), flipped) },
 	"garbage":                      func(p *platform) { p.change(p.block(), func([]byte) []byte { return []byte("garbage") }) },
@@ -363,6 +388,10 @@ func TestRepairFromABackup(t *testing.T) {
 	}
 	p.close(m)
 	for name, harm := range map[string]func(*platform){
+		"the whole store is gone, with the keys, and a commit": func(c *platform) {
+			c.sql(`DELETE FROM commits WHERE position = 4`)
+			c.remove(filepath.Join(c.dir, logFolder))
+		},
 		"both have lost a commit": func(c *platform) {
 			c.sql(`DELETE FROM commits WHERE position = 4`)
 			c.remove(c.block())
@@ -454,6 +483,7 @@ func TestKilledRestores(t *testing.T) {
 		c := *p
 		c.dir = filepath.Join(t.TempDir(), "data")
 		restore := exec.Command(k.binary, "restore", "--in", saved, "--data", c.dir)
+		restore.Env = p.mastered()
 		if err := restore.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -463,7 +493,7 @@ func TestKilledRestores(t *testing.T) {
 		if mark, err := directory(c.dir).mark(); err != nil {
 			t.Fatal(err)
 		} else if mark == nil {
-			if code, out := c.run("restore", "--in", saved); code != 0 {
+			if code, out := c.restore(saved); code != 0 {
 				t.Fatalf("again: %d: %s", code, out)
 			}
 		} else {

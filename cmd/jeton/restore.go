@@ -31,9 +31,11 @@ the same backup goes on with it.
 What happened since the backup was made is lost, revocations among it: look through the tokens
 afterwards. The new log has a name of its own, so that engines and services that knew more see that it
 is another one, and read it anew. A person who was erased after the backup was made is back, with
-their key: erase them again. The master key is not in a backup: the platform needs the one it had.`,
-		Example: `  jeton restore --in jeton-monday.backup --data /var/lib/jeton
-  JETON_DATABASE_FILE=/run/secrets/database jeton restore --in jeton-monday.backup --nats nats://a:4222`,
+their key: erase them again. The master key is not in a backup: set JETON_MASTER_KEY or
+JETON_MASTER_KEY_FILE to the one that the platform had. It is kept in the new data directory. The log
+goes on being signed with the keys it had, under the name it had.`,
+		Example: `  JETON_MASTER_KEY_FILE=/mnt/safe/master.key jeton restore --in jeton-monday.backup --data /var/lib/jeton
+  JETON_MASTER_KEY_FILE=/mnt/safe/master.key JETON_DATABASE_FILE=/run/secrets/database jeton restore --in jeton-monday.backup --nats nats://a:4222`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := p.configure(cmd)
@@ -60,12 +62,15 @@ func (p *Program) restore(ctx context.Context, c Config, path string) error {
 	if err != nil {
 		return err
 	}
+	if err := c.openable(found.Keys); err != nil {
+		return err
+	}
 	s := &Stores{Config: c, Version: programVersion(), Log: newLog(p.Stderr, c).Level(max(zerolog.WarnLevel, c.LogLevel)), quick: true}
 	if err := s.Open(ctx, mustFound); err != nil {
 		return err
 	}
 	r := restoring{s, path, found.BackupEnd}
-	err = s.bringMaster(found.Keys)
+	err = s.bringMaster()
 	if err == nil {
 		err = r.run(ctx)
 	}

@@ -152,6 +152,20 @@ var sentences = map[string]string{
 	"approval.given":            "approved {token}",
 	"approval.refused":          "refused {token}",
 	"approval.lapsed":           "let {token} lapse, which nobody had approved in time",
+	"access.refused":            "was refused {action}",
+	"audit.read":                "read what has happened ({action})",
+	"audit.exported":            "exported what has happened ({action})",
+	"account.deleted":           "deleted the account of {who}",
+	"account.erased":            "erased what was known of {who}",
+	"operator.named":            "made {who} an operator",
+	"operator.dismissed":        "dismissed {who} as an operator",
+	"signing_key.set":           "gave the log the signing key {number}",
+	"epoch.sealed":              "signed the log up to position {position}, as epoch {number}",
+	"webhook.created":           "made the webhook {name}",
+	"webhook.changed":           "changed the webhook {webhook}",
+	"webhook.switched":          "{switched} the webhook {webhook}",
+	"webhook.secret_replaced":   "gave the webhook {webhook} another secret",
+	"webhook.deleted":           "deleted the webhook {webhook}",
 
 	"time.expired":     "passed: {token} has expired",
 	"time.begun":       "passed: {token} works from now on",
@@ -177,10 +191,13 @@ func (n *narrator) fill(say string, position uint64, e told) string {
 	if account := text("account"); who == "" {
 		who = first(named("the service account ", n.programs[account]), "the service account "+account)
 	}
-	number := text("engine")
-	if number == "nothing" {
-		number = strconv.FormatUint(position, 10)
+	numbered := func(name string) string { // without a number: what this commit has made
+		if number := text(name); number != "nothing" {
+			return number
+		}
+		return strconv.FormatUint(position, 10)
 	}
+	number := numbered("engine")
 	holder, switched := "", "enabled"
 	if _, held := e.Data["holder"]; held {
 		account := text("holder")
@@ -193,6 +210,7 @@ func (n *narrator) fill(say string, position uint64, e told) string {
 		"{token}", n.token(text("token")), "{who}", who, "{holder}", holder, "{switched}", switched,
 		"{engine}", first(named("the engine ", n.engines[number]), "the engine "+number), "{name}", text("name"), "{alias}", text("alias"), "{email}", text("email"),
 		"{role}", text("role"), "{permissions}", text("permissions"), "{days}", text("days"), "{count}", text("count"), "{expires}", text("expires"),
+		"{action}", text("action"), "{position}", text("position"), "{number}", text("number"), "{webhook}", numbered("webhook"),
 	).Replace(say)
 }
 
