@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"jeton/domain"
 	"jeton/projections"
 )
@@ -15,11 +17,11 @@ import (
 func (s *Server) auditRoutes() []route {
 	return []route{
 		{pattern: "GET /api/v1/organizations/{org}/audit", summary: "Search the audit log, the newest first",
-			access: allowed(domain.LogRead), mount: api(s.audit)},
+			access: allowed(domain.LogRead), mount: api(s.audit), audit: "audit.read", reads: readsList},
 		{pattern: "GET " + auditTailPath, summary: "Follow the audit log: server-sent events",
-			access: allowed(domain.LogRead), mount: auditStreamed(s.auditTail, tailParameters, "text/event-stream", tailDescription)},
+			access: allowed(domain.LogRead), mount: auditStreamed(s.auditTail, tailParameters, tailDescription, "text/event-stream"), audit: "audit.read", reads: readsTail},
 		{pattern: "GET /api/v1/organizations/{org}/audit/export", summary: "Export the audit log, the oldest first",
-			access: allowed(domain.LogRead), mount: auditStreamed(s.auditExport, exportParameters, "application/octet-stream", exportDescription)},
+			access: allowed(domain.LogRead), mount: auditStreamed(s.auditExport, exportParameters, exportDescription, "application/x-ndjson", "text/csv", "application/jsonl"), audit: "audit.exported", reads: readsExport},
 	}
 }
 
@@ -35,11 +37,19 @@ type AuditEntry struct {
 	Target       auditTarget     `json:"target" doc:"To what."`
 	Outcome      string          `json:"outcome" enum:"done,refused" doc:"What became of it."`
 	Reason       string          `json:"reason,omitempty" doc:"Why, as they have said."`
-	Before       map[string]any  `json:"before,omitempty" doc:"What it has changed, as it was; of what has ended, what it was."`
-	After        map[string]any  `json:"after,omitempty" doc:"What the event says; hashes of secrets are left out."`
+	Before       auditFacts      `json:"before,omitempty" doc:"What it has changed, as it was; of what has ended, what it was."`
+	After        auditFacts      `json:"after,omitempty" doc:"What the event says; hashes of secrets are left out."`
 	Request      string          `json:"request,omitempty" doc:"The id of the request."`
 	Address      string          `json:"address,omitempty" doc:"Where the request came from."`
 	Agent        string          `json:"agent,omitempty" doc:"What the program that sent it calls itself."`
+}
+
+// auditFacts are the fields of something, of which any may be null.
+type auditFacts map[string]any
+
+// Schema is for huma.
+func (auditFacts) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
 }
 
 // auditTarget is what an entry is about.

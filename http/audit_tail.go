@@ -237,13 +237,17 @@ const tailDescription = "Server-sent events: id is the place of an entry, event 
 
 // auditStreamed mounts a handler that writes by itself and takes the parameters of an
 // AuditQuery and some more, and describes it.
-func auditStreamed(handle func(http.ResponseWriter, *http.Request, Caller) error, besides func() []*huma.Param, media, description string) func(*mounter, route) {
+func auditStreamed(handle func(http.ResponseWriter, *http.Request, Caller) error, besides func() []*huma.Param, description string, media ...string) func(*mounter, route) {
 	return func(m *mounter, r route) {
 		raw(handle)(m, r)
 		op := m.operation(r)
 		op.Parameters = append(auditParameters(), besides()...)
+		content := map[string]*huma.MediaType{}
+		for _, one := range media {
+			content[one] = &huma.MediaType{}
+		}
 		op.Responses = map[string]*huma.Response{
-			"200":     {Description: description, Content: map[string]*huma.MediaType{media: {}}},
+			"200":     {Description: description, Content: content},
 			"default": {Description: "Error", Content: problemContent(m.api.OpenAPI().Components.Schemas)},
 		}
 		m.api.OpenAPI().AddOperation(&op)

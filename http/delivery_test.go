@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -53,15 +54,19 @@ func TestDeliveries(t *testing.T) {
 	does("ann", "PATCH /api/v1/organizations/acme/tokens/{laptop.token}", `{"name":"desktop","description":"black"}`)(w)
 
 	var ids []string
+	var sent []AuditEntry
 	for i, kind := range []string{"token.issued", "token.renamed", "token.described"} {
 		l := r.next()
-		outer, inner := l.event(t)
+		e := l.event(t)
 		if !verified(l, w.names["hook.hook"]) || verified(l, "whsec_"+strings.Repeat("A", 43)+"=") || len(strings.Fields(l.header.Get("Webhook-Signature"))) != 1 {
 			t.Errorf("letter %d is signed %q", i, l.header.Get("Webhook-Signature"))
 		}
-		if inner["kind"] != kind || outer["type"] != "jeton."+kind || outer["specversion"] != "1.0" || outer["id"] != l.id() ||
-			outer["source"] != "/api/v1/organizations/acme" || outer["time"] != "2026-11-22T12:00:00Z" || outer["subject"] != "token/"+w.names["laptop.token"] {
+		if e.Type != "jeton."+kind || e.SpecVersion != "1.0" || e.Source != "/organizations/acme" || e.Time != noonInstant || e.Subject != "token/"+w.names["laptop.token"] {
 			t.Errorf("letter %d is %s, want %s", i, l.body, kind)
+		}
+		sent = append(sent, e.Data)
+		if e.ID != e.Data.ID || l.id() == e.ID { // which is so only within an organization
+			t.Errorf("letter %d is called %s and has the id %s: %s", i, l.id(), e.ID, l.body)
 		}
 		if got := l.header.Get("Content-Type"); got != "application/cloudevents+json" {
 			t.Errorf("content type %s", got)
@@ -82,6 +87,9 @@ func TestDeliveries(t *testing.T) {
 		t.Errorf("it stands so: %v", d)
 	}
 	r.nothing()
+	if entries := w.exported("ada", "token={laptop.token}&outcome=done"); !reflect.DeepEqual(sent[1:], entries[len(entries)-2:]) {
+		t.Errorf("sent is %+v, and the log has %+v", sent, entries)
+	}
 }
 
 // A receiver that fails, hangs or lies gets the event again, and none behind it before.
@@ -354,8 +362,8 @@ func TestDeliveriesToOneThatIsGone(t *testing.T) {
 	w.issues("first", "second")
 	r.names("first")
 	w.until("it is switched off", func() bool { return w.hook("hook")["enabled"] == false })
-	if kinds := w.since(w.last() - 1); !slices.Equal(kinds, []string{"webhook.switched"}) {
-		t.Errorf("the log ends with %v", kinds)
+	if kinds := w.since(0); !slices.Contains(kinds, "webhook.switched") {
+		t.Errorf("the log has %v", kinds)
 	}
 	w.pass(48 * time.Hour)
 	w.issues("third")
@@ -480,8 +488,8 @@ func TestDeliveriesAreChosen(t *testing.T) {
 	does("ann", "PATCH /api/v1/organizations/acme", `{"name":"Acme"}`)(w)
 	does("ann", "DELETE /api/v1/organizations/acme/tokens/{laptop.token}", "")(w)
 	for _, want := range []string{"role.created", "token.revoked"} {
-		if _, inner := r.next().event(t); inner["kind"] != want {
-			t.Errorf("a letter about %v, want %s", inner["kind"], want)
+		if e := r.next().event(t); e.Data.Action != want {
+			t.Errorf("a letter about %s, want %s", e.Data.Action, want)
 		}
 	}
 	w.until("many rounds", rounds(20))

@@ -13,11 +13,11 @@ import (
 func (s *Server) pastRoutes() []route {
 	return []route{
 		{pattern: "GET /api/v1/organizations/{org}/tokens/{id}/history", summary: "Show all that has happened to a token, each step with its cause",
-			access: allowed(domain.LogRead, domain.TokensReadOwn), mount: dated((*Server).tokenHistory)},
+			access: allowed(domain.LogRead, domain.TokensReadOwn), mount: dated((*Server).tokenHistory), audit: "audit.read", reads: readsHistory},
 		{pattern: "GET /api/v1/organizations/{org}/engines/{id}/access", summary: "List the tokens that come in at an engine",
-			access: allowed(domain.LogRead), mount: dated((*Server).engineAccess)},
+			access: allowed(domain.LogRead), mount: dated((*Server).engineAccess), audit: "audit.read", reads: readsHistory},
 		{pattern: "GET /api/v1/organizations/{org}/audit/diff", summary: "Show what differs between two moments",
-			access: allowed(domain.LogRead), mount: api(s.auditDiff)},
+			access: allowed(domain.LogRead), mount: api(s.auditDiff), audit: "audit.read", reads: readsDiff},
 	}
 }
 

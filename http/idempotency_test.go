@@ -30,6 +30,7 @@ const key = "Idempotency-Key: 8e03978e-40d5-43e8-bc93-6894a57f9324"
 // same but for the secret.
 func TestSentAgain(t *testing.T) {
 	w := furnish(newWorld(t))
+	w.seal()
 	for _, r := range creating(w) {
 		send, body := r.request("acme", "{mia}", "{mia.token}")
 		first := w.send("ann", send, body, key+r.path())
@@ -66,6 +67,7 @@ func TestSentAgain(t *testing.T) {
 // A key is for one request: with another body, path or method it is refused.
 func TestKeyForAnotherRequest(t *testing.T) {
 	w := furnish(newWorld(t))
+	w.seal()
 	for _, r := range creating(w) {
 		send, body := r.request("acme", "{mia}", "{mia.token}")
 		if first := w.send("ann", send, body, key+r.path()); first.status != 201 {

@@ -73,6 +73,7 @@ func TestOpenAPI(t *testing.T) {
 // What is answered is what the document says: status, headers, every field.
 func TestAnswersAreAsDescribed(t *testing.T) {
 	w := furnish(newWorld(t))
+	w.seal()
 	doc := document(t, w)
 	router, err := legacy.NewRouter(doc, openapi3.IsOpenAPI31OrLater())
 	w.must(err)

@@ -71,10 +71,14 @@ func dated[In, Out any, Answer interface {
 		op.Metadata["dated"] = true
 		op.Parameters = append(op.Parameters, asOfParameter)
 		huma.Register(m.api, op, func(ctx context.Context, in *In) (*Out, error) {
-			c := callerOf(ctx)
+			v := ctx.Value(callerKey{}).(visit)
+			c := v.Caller
+			if err := m.witness(r, v.request, c); err != nil {
+				return nil, m.refuse(v.answer, err).of(c.Request)
+			}
 			out, err := m.server.answerAt(ctx, c, func(s *Server, ctx context.Context) (readAt, error) { return handle(s, ctx, c, in) })
 			if err != nil {
-				return nil, m.report(err).of(c.Request)
+				return nil, m.refuse(v.answer, err).of(c.Request)
 			}
 			return (*Out)(out.(Answer)), nil
 		})

@@ -18,9 +18,9 @@ import (
 func (s *Server) proofRoutes() []route {
 	return []route{
 		{pattern: "GET /api/v1/organizations/{org}/audit/heads", summary: "List what epochs have signed of an organization's history, the newest first",
-			access: allowed(domain.LogRead), mount: api(s.auditHeads)},
+			access: allowed(domain.LogRead), mount: api(s.auditHeads), audit: "audit.read", reads: readsProof},
 		{pattern: "GET /api/v1/organizations/{org}/audit/proof", summary: "Prove that a commit is in the log, or that the log extends what it was",
-			access: allowed(domain.LogRead), mount: api(s.auditProof)},
+			access: allowed(domain.LogRead), mount: api(s.auditProof), audit: "audit.read", reads: readsProof},
 		{pattern: "GET /.well-known/jeton-signing-keys", summary: "The public keys with which the log is signed, the oldest first",
 			access: open, mount: api(s.signingKeys)},
 		{pattern: "POST /api/v1/signing-keys", summary: "Rotate the key with which the log is signed", status: 201,
@@ -170,7 +170,7 @@ func (s *Server) signingKeyRotate(ctx context.Context, c Caller, in *struct {
 		return nil, err
 	}
 	if in.Body.Replaces != 0 && command.Number != in.Body.Replaces+1 {
-		return nil, domain.Refuse(domain.ErrStale, "the signing key is another one by now", "look at the keys, and rotate again if that is still needed")
+		command = domain.RotateSigningKey{} // what is refused as stale, unless it was done and is sent again
 	}
 	outcome, err := s.Model.ExecuteDirectory(ctx, aboveOrganizations(in.meta(c)), command)
 	if err != nil {

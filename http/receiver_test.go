@@ -1,6 +1,7 @@
 package http
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -41,24 +42,21 @@ type hookLetter struct {
 
 func (l hookLetter) id() string { return l.header.Get("Webhook-Id") }
 
-// event is the letter as a CloudEvent, and the one event in it.
-func (l hookLetter) event(t testing.TB) (outer, inner map[string]any) {
+// event is the letter as a CloudEvent of an entry of the audit log.
+func (l hookLetter) event(t testing.TB) (e CloudEvent[AuditEntry]) {
 	t.Helper()
-	if err := json.Unmarshal(l.body, &outer); err != nil {
-		t.Fatalf("no JSON: %v: %s", err, l.body)
+	decoder := json.NewDecoder(bytes.NewReader(l.body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&e); err != nil {
+		t.Fatalf("no CloudEvent: %v: %s", err, l.body)
 	}
-	events := outer["data"].(map[string]any)["events"].([]any)
-	if len(events) != 1 {
-		t.Fatalf("%d events, want 1: %s", len(events), l.body)
-	}
-	return outer, events[0].(map[string]any)
+	return e
 }
 
 // name is that of the token that the letter says was issued.
 func (l hookLetter) name(t testing.TB) string {
 	t.Helper()
-	_, event := l.event(t)
-	return text(event["data"].(map[string]any)["name"])
+	return text(l.event(t).Data.After["name"])
 }
 
 func newReceiver(t testing.TB) *receiver {

@@ -124,8 +124,12 @@ var nameLike = regexp.MustCompile(`^[0-9A-Za-z._:-]{1,100}$`)
 // How what happened is read, in the table of routes. An export is recorded each time,
 // all else now and then.
 const (
-	readsList   = "list"
-	readsExport = "export"
+	readsList    = "list"
+	readsTail    = "tail"
+	readsHistory = "history" // of one thing
+	readsDiff    = "diff"
+	readsProof   = "proof"
+	readsExport  = "export"
 )
 
 // reading is a route that reads what happened.
@@ -149,7 +153,12 @@ func (m *mounter) witness(r route, request *http.Request, c Caller) error {
 }
 
 func (s *Server) record(r *http.Request, reads string, c Caller) (domain.Position, error) {
-	query := asked(r.URL.Query())
+	at := datedURL(r.Context(), *r.URL)
+	parts := at.Query()
+	if id := r.PathValue("id"); id != "" {
+		parts.Set("id", name(id))
+	}
+	query := asked(parts)
 	if reads == readsExport {
 		return s.Model.Export(r.Context(), c.Meta(), domain.AuditExported{Action: reads, Query: query})
 	}
@@ -174,6 +183,6 @@ func asked(query url.Values) string {
 
 // impersonal are the parameters whose values name no person.
 var impersonal = []string{
-	"after", "before", "position", "as_of", "from", "to", "since", "until", "created_at", "limit", "offset", "order", "select", "wait",
+	"after", "before", "position", "as_of", "from", "to", "since", "until", "created_at", "limit", "offset", "order", "select", "wait", "count", "epoch",
 	"format", "kind", "action", "outcome", "table_name", "id",
 }

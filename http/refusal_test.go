@@ -40,6 +40,8 @@ func (w *world) occurrences(after domain.Position) (all []string) {
 	for _, r := range w.records()[after:] {
 		c, err := eventstore.Decode(r)
 		w.must(err)
+		c, err = w.vault.Opened(w.Context(), c)
+		w.must(err)
 		org := "acme"
 		if c.Organization != w.organization("acme") {
 			org = "globex"
@@ -252,6 +254,9 @@ func TestRoutesThatReadTheLogSaySo(t *testing.T) {
 	reads := regexp.MustCompile(`/(audit|log|history)([/_?{]|$)`)
 	found := 0
 	for _, r := range newWorld(t).server.routes() {
+		if strings.HasSuffix(r.path(), "/audit_events") {
+			continue // lists what may happen
+		}
 		if r.method() != "GET" || !reads.MatchString(r.path()) {
 			continue
 		}

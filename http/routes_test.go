@@ -92,7 +92,6 @@ func furnish(w *world) *world {
 	does("ann", "PATCH /api/v1/organizations/acme/policy", `{"approval":{"grants":["schema-only"]}}`)(w)
 	made := w.made("bob", "POST /api/v1/organizations/acme/tokens", `{"name":"pending","kind":"personal","grant":{"access":"role","role":"schema-only"}}`)
 	w.names["pending.token"], w.names["pending.secret"] = made["id"].(string), made["secret"].(string)
-	w.seal()
 	return w
 }
 
@@ -180,11 +179,15 @@ func (w *world) refused(as, send, body string, statuses []int, headers ...string
 			w.Errorf("%s as %q: the problem has no %s: %s", send, as, field, answered.body)
 		}
 	}
-	if after := w.last(); after != before {
-		w.Errorf("%s as %q with %.80s: refused, but the log has moved from %d to %d", send, as, body, before, after)
+	if left := slices.DeleteFunc(w.since(before), isRead); len(left) > 0 {
+		w.Errorf("%s as %q with %.80s: refused, but the log has %v", send, as, body, left)
 	}
 	return answered
 }
+
+// isRead reports whether an event says that something was asked for, which is recorded
+// whatever the answer is.
+func isRead(kind string) bool { return kind == "audit.read" || kind == "audit.exported" }
 
 func TestRoutesSayWhoMayCallThem(t *testing.T) {
 	w := newWorld(t)
@@ -238,6 +241,7 @@ func golden(t *testing.T, file, got string) {
 func TestRoutesLeaveWhatTheySay(t *testing.T) {
 	for _, r := range guarded(newWorld(t)) {
 		w := furnish(newWorld(t))
+		w.seal()
 		w.stopping()
 		before := w.last()
 		as, org := r.mayDo()

@@ -72,7 +72,6 @@ type Server struct {
 	Roots func(ctx context.Context, until eventstore.Head) (map[string]eventstore.Root, error)
 
 	// Vault keeps the keys by which webhooks sign, and with which their headers are sealed.
-	// Nil: there are no webhooks.
 	Vault *eventstore.Vault
 
 	// Outgoing reaches the receivers of webhooks. Nil: those on the public internet.

@@ -186,6 +186,7 @@ func (b *broken) Append(ctx context.Context, e eventstore.Entry, after domain.Po
 func TestLogRefuses(t *testing.T) {
 	store := &broken{Store: new(eventstore.Memory)}
 	w := furnish(worldOn(t, store, "memory"))
+	w.seal()
 	for err, c := range map[error]struct {
 		status int
 		code   string

@@ -3,7 +3,6 @@ package http
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -189,10 +188,7 @@ func (s *Server) webhookCreate(ctx context.Context, c Caller, in *struct {
 	}
 	var err error
 	if command.Headers, err = s.sealHeaders(ctx, c.Organization, command.Announcement, in.Body.Headers); err != nil {
-		return nil, s.withoutVault(err)
-	}
-	if s.Vault == nil {
-		return nil, s.withoutVault(errNoKeys)
+		return nil, err
 	}
 	outcome, err := s.Model.Execute(ctx, in.meta(c), command)
 	if err != nil {
@@ -217,14 +213,6 @@ func (s *Server) webhookCreate(ctx context.Context, c Caller, in *struct {
 	}, nil
 }
 
-// withoutVault says that there are no webhooks here.
-func (s *Server) withoutVault(err error) error {
-	if errors.Is(err, errNoKeys) {
-		return domain.Refuse(domain.ErrState, "this service keeps no keys, and so there are no webhooks", "ask the operator to give it a master key")
-	}
-	return err
-}
-
 // webhookUpdate answers PATCH /api/v1/organizations/{org}/webhooks/{id}.
 func (s *Server) webhookUpdate(ctx context.Context, c Caller, in *struct {
 	InWebhook
@@ -247,7 +235,7 @@ func (s *Server) webhookUpdate(ctx context.Context, c Caller, in *struct {
 		wanted := w.Announcement
 		wanted.URL = *cmp.Or(in.Body.URL, &w.URL)
 		if command.Headers, err = s.resealed(ctx, c, w, wanted, *in.Body.Headers); err != nil {
-			return nil, s.withoutVault(err)
+			return nil, err
 		}
 		command.Seen = cmp.Or(command.Seen, w.Changed) // what was kept of headers is what was read
 	}
@@ -285,7 +273,7 @@ func (s *Server) webhookDelete(ctx context.Context, c Caller, in *struct {
 // eraseWebhookKey forgets a secret that signs nothing any more. If that fails it stays,
 // and does no harm.
 func (s *Server) eraseWebhookKey(ctx context.Context, hook projections.HookID, generation int) {
-	if s.Vault == nil || generation < 1 {
+	if generation < 1 {
 		return
 	}
 	if err := s.Vault.Erase(ctx, webhookKeyName(hook, generation)); err != nil {
@@ -315,9 +303,6 @@ func (s *Server) webhookSecretReplace(ctx context.Context, c Caller, in *struct 
 	w, err := s.webhookNumbered(c, in.ID)
 	if err != nil {
 		return nil, err
-	}
-	if s.Vault == nil {
-		return nil, s.withoutVault(errNoKeys)
 	}
 	seen, err := in.seen()
 	if err != nil {
@@ -374,7 +359,7 @@ func (s *Server) webhookTest(ctx context.Context, c Caller, in *struct {
 	}
 	a, err := s.post(ctx, hookID(c, w), w, m)
 	if err != nil {
-		return nil, s.withoutVault(err)
+		return nil, err
 	}
 	return &plainAnswer[webhookTested]{webhookTested{a.fault == "", a.code, a.fault}}, nil
 }

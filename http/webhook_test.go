@@ -42,7 +42,6 @@ func TestWebhooks(t *testing.T) {
 		"no dead letters":          {given: there, as: "ada", send: "GET " + hooksOfAcme + "/{hook}/dead-letters", status: 200},
 		"replay a wrong one":       {given: there, send: "POST " + hooksOfAcme + "/{hook}/dead-letters/replay", body: `{"letters":["first"]}`, status: 422},
 		"replay, as an auditor":    {given: there, as: "ada", send: "POST " + hooksOfAcme + "/{hook}/dead-letters/replay", status: 403},
-		"without a vault":          {given: func(w *world) { w.server.Vault = nil }, send: "POST " + hooksOfAcme, body: `{"name":"hook","url":"` + url + `"}`, status: 409},
 	})
 }
 

@@ -255,7 +255,7 @@ func (m *Model) RecordOccurrences(ctx context.Context, every time.Duration, log 
 		case <-tick.C:
 		}
 		err := m.recordDue(ctx, false)
-		if err != nil && !failing {
+		if err != nil && !failing && ctx.Err() == nil { // at the end all is recorded once more
 			log.Error().Err(err).Msg("what was refused can't be recorded now; it is counted until it can")
 		}
 		failing = err != nil
