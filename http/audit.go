@@ -18,6 +18,8 @@ func (s *Server) auditRoutes() []route {
 	return []route{
 		{pattern: "GET /api/v1/organizations/{org}/audit", summary: "Search the audit log, the newest first",
 			access: allowed(domain.LogRead), mount: api(s.audit), audit: "audit.read", reads: readsList},
+		{pattern: "GET /api/v1/audit", summary: "Search what happened above organizations, the newest first: people, operators, signing keys, epochs",
+			access: operators, mount: api(s.auditAbove), audit: "audit.read", reads: readsList},
 		{pattern: "GET " + auditTailPath, summary: "Follow the audit log: server-sent events",
 			access: allowed(domain.LogRead), mount: auditStreamed(s.auditTail, tailParameters, tailDescription, "text/event-stream"), audit: "audit.read", reads: readsTail},
 		{pattern: "GET /api/v1/organizations/{org}/audit/export", summary: "Export the audit log, the oldest first",
@@ -32,7 +34,7 @@ type AuditEntry struct {
 	Position     domain.Position `json:"position" doc:"The position of its commit in the log."`
 	At           domain.Instant  `json:"at" format:"date-time" doc:"When it was decided."`
 	Actor        author          `json:"actor" doc:"Who did it, and with what. The name of a program is the one that it had then."`
-	Organization string          `json:"organization" doc:"The organization's alias."`
+	Organization string          `json:"organization,omitempty" doc:"The organization's alias; absent: it is about none."`
 	Action       string          `json:"action" doc:"What happened: the kind of the event." example:"token.issued"`
 	Target       auditTarget     `json:"target" doc:"To what."`
 	Outcome      string          `json:"outcome" enum:"done,refused" doc:"What became of it."`
@@ -72,14 +74,30 @@ type auditAnswer struct {
 	Body auditPage
 }
 
-// audit answers GET /api/v1/organizations/{org}/audit.
-func (s *Server) audit(ctx context.Context, c Caller, in *struct {
-	InOrganization
+// AuditListQuery says which entries a list shows. It is exported because huma looks into
+// exported fields only.
+type AuditListQuery struct {
 	PageQuery
 	AuditQuery
 	Count bool `query:"count" doc:"Say how many entries there are on all pages, exactly. It takes its time if there are millions."`
+}
+
+// audit answers GET /api/v1/organizations/{org}/audit.
+func (s *Server) audit(ctx context.Context, c Caller, in *struct {
+	InOrganization
+	AuditListQuery
 },
 ) (*auditAnswer, error) {
+	return s.auditList(ctx, c, in.AuditListQuery)
+}
+
+// auditAbove answers GET /api/v1/audit: what is about no organization.
+func (s *Server) auditAbove(ctx context.Context, c Caller, in *AuditListQuery) (*auditAnswer, error) {
+	c.Organization, c.Alias = domain.OrganizationID{}, ""
+	return s.auditList(ctx, c, *in)
+}
+
+func (s *Server) auditList(ctx context.Context, c Caller, in AuditListQuery) (*auditAnswer, error) {
 	filter, err := s.auditFilter(ctx, c, in.AuditQuery)
 	if err != nil {
 		return nil, inQuery(err)

@@ -37,6 +37,8 @@ func TestAudit(t *testing.T) {
 		"by words":                 {given: hasPast, send: "GET " + auditOfAcme + "?q=LOG+leaked", status: 200, then: read},
 		"the history of a token":   {given: hasPast, send: "GET " + auditOfAcme + "?token={robot.token}&after=12", status: 200, then: read},
 		"about a person":           {given: hasPast, send: "GET " + auditOfAcme + "?target=mia@acme.test&limit=1", status: 200, then: read},
+		"above organizations":      {given: does("ann", "POST /api/v1/operators", `{"email":"otto@acme.test"}`), send: "GET /api/v1/audit?limit=2", status: 200, then: read},
+		"others read not above":    {as: "bob", send: "GET /api/v1/audit", status: 403},
 		"a member reads none":      {as: "mia", send: "GET " + auditOfAcme, status: 403},
 		"of a neighbour":           {as: "zed", send: "GET " + auditOfAcme, status: 404},
 		"a neighbour's person":     {send: "GET " + auditOfAcme + "?actor=zed@globex.test", status: 200, then: read},

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -109,7 +110,7 @@ func (f *auditFilter) query(p *Program) (url.Values, error) {
 
 func (r *remote) auditListCommand() *cobra.Command {
 	var limit int
-	var count bool
+	var count, above bool
 	var f *auditFilter
 	cmd := &cobra.Command{
 		Use: "list", Short: "List what has happened, the newest first",
@@ -125,11 +126,15 @@ there are.`,
 			if err != nil {
 				return err
 			}
-			return r.within(cmd.Context(), func(ctx context.Context, c *client, org string) error {
+			within := r.within
+			if above {
+				within = r.above
+			}
+			return within(cmd.Context(), func(ctx context.Context, c *client, org string) error {
 				if count {
 					return r.auditCount(ctx, c, org, query)
 				}
-				all, err := c.list(ctx, org+"/audit", query, limit)
+				all, err := c.list(ctx, path.Join(org, "audit"), query, limit)
 				if err != nil {
 					return err
 				}
@@ -140,7 +145,13 @@ there are.`,
 	f = auditFlags(cmd)
 	limitFlag(cmd, &limit)
 	cmd.Flags().BoolVar(&count, "count", false, "only say how many there are")
+	cmd.Flags().BoolVar(&above, "platform", false, "what happened above organizations: people, operators, signing keys (operators)")
 	return cmd
+}
+
+// above is within for what is in no organization.
+func (r *remote) above(ctx context.Context, do func(context.Context, *client, string) error) error {
+	return r.ask(ctx, func(ctx context.Context, c *client) error { return do(ctx, c, "") })
 }
 
 func (r *remote) auditCount(ctx context.Context, c *client, org string, query url.Values) error {
@@ -149,7 +160,7 @@ func (r *remote) auditCount(ctx context.Context, c *client, org string, query ur
 	var page struct {
 		Total int64 `json:"total"`
 	}
-	if err := c.do(ctx, "GET", org+"/audit?"+query.Encode(), nil, &page); err != nil {
+	if err := c.do(ctx, "GET", path.Join(org, "audit")+"?"+query.Encode(), nil, &page); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(r.program.Stdout, page.Total)
