@@ -30,7 +30,8 @@
 // organization demands), verdict (the answer of a check), engine (an API of an
 // organization that lets bearers in), door (how it decides about who comes in), copy
 // (what an engine has of its organization), piece (a part of that, as it is told),
-// project (a name for what belongs together), record (what a program of Database Lab
+// project (a name for what belongs together), epoch (a moment at which the service signs
+// all histories), record (what a program of Database Lab
 // has sent), content (what of it is too large for the log).
 //
 // What a token may do at a moment is its grant, cut down to its ceiling, if the

@@ -39,6 +39,13 @@
 // engines are connected to them. Nothing of it is kept and any of it may be lost,
 // so it is told again and again: a node tells, all others hear.
 //
+// What the log says can be proved to whoever does not trust its keeper: each commit is a
+// leaf (Leaf) of the Merkle tree of its organization, an epoch (Statement) signs the
+// roots of all trees, and a bundle has all that a stranger needs to check them. Its
+// format stands in bundle.go, and VerifyBundle says of each change where it is. A
+// history that ends at an epoch looks whole: that something was cut off behind it is
+// seen by epochs that were kept elsewhere (Trust.Anchor).
+//
 // To add a store, implement Store and call eventstoretest.Run from its test; for
 // usage, objects and presence implement Usage, Objects or Presence and call
 // RunUsage, RunObjects or RunPresence.

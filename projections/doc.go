@@ -33,10 +33,18 @@
 // and told among the nodes, and lost with them; what engines count of uses is counted
 // here (Model.CountUses).
 //
+// The trees of all histories (tree.go) grow in the transaction that writes their commits.
+// Sealer signs their roots; the epoch is a commit of the directory, so that it is durable,
+// copied and in backups like all others, and of two nodes one seals. Views hold each
+// epoch against the trees when they take it: a log that tells another history than was
+// signed stops them. Only every eighth level of a tree is kept, as a row for each 256
+// nodes beneath it: a commit costs a row, and a proof a few reads.
+//
 // Words: model (the view in memory), tenant (an organization in the model), views
 // (the tables), checkpoint (the head up to which the tables are), batch (commits
 // that are written in one transaction), rebuild (forget the tables, read the log),
-// connection (a process of an engine that follows), receipt (what it has confirmed of
+// epoch (all histories up to a position, signed), head (the tree of an organization in an
+// epoch), crown (the tree over all trees), connection (a process of an engine that follows), receipt (what it has confirmed of
 // a change).
 //
 // Execute lives here and not in a package of its own because it needs exactly
