@@ -32,8 +32,8 @@
 // (what an engine has of its organization), piece (a part of that, as it is told),
 // project (a name for what belongs together), record (what a program of Database Lab
 // has sent), content (what of it is too large for the log), webhook (an address to which
-// an organization has its events sent), erased (of a person: deleted, and what was known
-// of them forgotten).
+// an organization has its events sent), epoch (a moment at which the service signs all
+// histories), erased (of a person: deleted, and what was known of them forgotten).
 //
 // What a token may do at a moment is its grant, cut down to its ceiling, if the
 // policy does not block it. A check computes that anew: nothing is ever taken from a

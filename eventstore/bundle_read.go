@@ -204,7 +204,7 @@ func (v *verifier) begin(h BundleHeader) (err error) {
 	if h.Format != bundleFormat {
 		return v.breaks(0, 0, "the format is %.40q, and this program knows %q", h.Format, bundleFormat)
 	}
-	if h.Before.Size < 0 || bits.OnesCount64(uint64(h.Before.Size)) != len(h.Before.Hashes) {
+	if h.Before.Size < 0 || h.Before.Size > maxTree || bits.OnesCount64(uint64(h.Before.Size)) != len(h.Before.Hashes) {
 		return v.breaks(0, 0, "the tree before the bundle is not one")
 	}
 	if v.ring, err = newKeyring(h.Keys, v.trust.Keys); err != nil {

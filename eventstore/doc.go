@@ -39,6 +39,13 @@
 // engines are connected to them. Nothing of it is kept and any of it may be lost,
 // so it is told again and again: a node tells, all others hear.
 //
+// What the log says can be proved to whoever does not trust its keeper: each commit is a
+// leaf (Leaf) of the Merkle tree of its organization, an epoch (Statement) signs the
+// roots of all trees, and a bundle has all that a stranger needs to check them. Its
+// format stands in bundle.go, and VerifyBundle says of each change where it is. A
+// history that ends at an epoch looks whole: that something was cut off behind it is
+// seen by epochs that were kept elsewhere (Trust.Anchor).
+//
 // A backup (backup.go) is all of this as one stream, of which every byte is vouched
 // for: what was changed, dropped, doubled, moved or cut off is found when it is read,
 // and its place named. What is left of a damaged log is read without a server (Files,

@@ -58,6 +58,10 @@ func (s Statement) Sign(signers ...note.Signer) (string, error) {
 	return string(signed), err
 }
 
+// maxTree is more leaves than any tree has. With sizes near the end of their type
+// package tlog would count for ever.
+const maxTree = 1 << 48
+
 var errNoStatement = errors.New("it is not the statement of an epoch")
 
 // ParseNote reads the statement in a note, without asking who has signed it.
@@ -91,7 +95,7 @@ func parseStatement(text string) (s Statement, err error) {
 		s.Keys = append(s.Keys, number)
 	}
 	// Whatever was not read is not written again as it was.
-	if s.Text() != text || s.Number < 1 || s.Trees < 1 || s.Position < 1 || len(s.Keys) == 0 || !slices.IsSorted(s.Keys) {
+	if s.Text() != text || s.Number < 1 || s.Trees < 1 || s.Trees > maxTree || s.Position < 1 || len(s.Keys) == 0 || !slices.IsSorted(s.Keys) {
 		return s, errNoStatement
 	}
 	return s, nil
@@ -148,7 +152,7 @@ func (h SignedHead) check(ring *keyring, log string, org domain.OrganizationID) 
 	if s.Log != log {
 		return s, fmt.Errorf("it is an epoch of another log, %q", s.Log)
 	}
-	if h.Size < 0 || tlog.CheckRecord(h.Path, s.Trees, s.Root, h.Rank, HeadLeaf(org, h.Size, h.Turn, h.Root)) != nil {
+	if h.Size < 0 || h.Size > maxTree || h.Rank > maxTree || tlog.CheckRecord(h.Path, s.Trees, s.Root, h.Rank, HeadLeaf(org, h.Size, h.Turn, h.Root)) != nil {
 		return s, errors.New("it does not have the root of this tree")
 	}
 	return s, nil

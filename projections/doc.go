@@ -55,12 +55,19 @@
 // is no history, so that no token of the past is called idle. Issuing a token costs
 // the past nothing; changing one copies its row.
 //
+// The trees of all histories (tree.go) grow in the transaction that writes their commits.
+// Sealer signs their roots; the epoch is a commit of the directory, so that it is durable,
+// copied and in backups like all others, and of two nodes one seals. Views hold each
+// epoch against the trees when they take it: a log that tells another history than was
+// signed stops them. Only every eighth level of a tree is kept, as a row for each 256
+// nodes beneath it: a commit costs a row, and a proof a few reads.
+//
 // Words: model (the view in memory), tenant (an organization in the model), views
 // (the tables), checkpoint (the head up to which the tables are), batch (commits
 // that are written in one transaction), rebuild (forget the tables, read the log),
-// place (where an event stands: position and item), portrait (what a thing was), mark (of
-// an address), walk (a way along an index),
-// connection (a process of an engine that follows), receipt (what it has confirmed of
+// epoch (all histories up to a position, signed), head (the tree of an organization in an
+// epoch), crown (the tree over all trees), place (where an event stands: position and item), portrait (what a thing was), mark (of
+// an address), walk (a way along an index), connection (a process of an engine that follows), receipt (what it has confirmed of
 // a change), dead letter (an event that a webhook has given up to deliver).
 //
 // The audit log is a view, too (audit.go): one row for each event, in the transaction of
