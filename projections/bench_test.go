@@ -108,7 +108,7 @@ func benchmarkTrees(b *testing.B, url string, all []pending, batched int, with b
 		err := v.within(b.Context(), func(tx *sqlx.Tx) error {
 			t := batch{b.Context(), tx, map[string]*sqlx.Stmt{}, grown}
 			if with {
-				return t.write(fresh)
+				return t.write(fresh, vault)
 			}
 			return t.writeEvents(fresh)
 		})

@@ -85,6 +85,7 @@
 // what the Model has: the folded state, the lock around it, and the store.
 //
 // To add a view of a noun: its table in schema.go, what each event writes in the
-// noun's file, if lists of the past are to have it its versions in past.go, the query beside it with the organization first in every WHERE,
-// and a case in the suite, which runs on both databases.
+// noun's file, its versions in past.go if lists of the past are to have it, the query
+// beside it with the organization first in every WHERE, and a case in the suite, which
+// runs on both databases.
 package projections
