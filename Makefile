@@ -24,7 +24,7 @@ lint: ## Check formatting and vet
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	go vet ./...
 
-bench: build ## Measure the promises of speed as ratios in one run (about 9 minutes)
+bench: build ## Measure the promises of speed as ratios in one run (about 10 minutes)
 	go run ./cmd/bench
 
 crash: ## Kill -9 the server ROUNDS times (1000) while it works; nothing acknowledged may be lost
