@@ -34,8 +34,9 @@ const (
 	foundingFile = "founding"
 )
 
-// ours are the names that a founding may have left behind.
-var ours = []string{lockFile, logFolder, masterFile, viewsFile, viewsFile + "-wal", viewsFile + "-shm"}
+// ours are the names that a founding or a restore may have left behind; kept is where the
+// embedded server's files are held while it starts (eventstore.KeptFiles).
+var ours = []string{lockFile, logFolder, masterFile, viewsFile, viewsFile + "-wal", viewsFile + "-shm", "kept", "kept.new"}
 
 // mark says which log a directory belongs to.
 type mark struct {

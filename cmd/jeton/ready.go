@@ -43,7 +43,8 @@ func (m *Main) viewsReady() error {
 	if err != nil {
 		return err
 	}
-	if head := m.Model.Position(); head > at+lagAllowed {
+	// First they have all that there was at the start, or lists would show a time before it.
+	if head := m.Model.Position(); uint64(at) < m.loaded.Load() || head > at+lagAllowed {
 		return fmt.Errorf("%w: by %d commits", projections.ErrBehind, head-at)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mattn/go-isatty"
@@ -131,6 +132,7 @@ type Main struct {
 	server   *http.Server
 	stopping context.CancelFunc // ends requests that wait for something to happen
 	stop     context.CancelFunc // ends what follows the log
+	loaded   atomic.Uint64      // where the log ended when it had been read
 	running  sync.WaitGroup
 }
 
@@ -268,6 +270,7 @@ func (m *Main) load(ctx context.Context) error {
 	if err := m.found(ctx); err != nil {
 		return refused(err)
 	}
+	m.loaded.Store(uint64(m.Model.Position()))
 	return m.Keep(m.Now())
 }
 
