@@ -216,10 +216,10 @@ func TestFormulasAreGuarded(t *testing.T) {
 func TestAnExportThatIsCutOff(t *testing.T) {
 	w := newWorld(t)
 	hasPast(w)
-	url := w.serve()
 	format := auditFormats["jsonl"]
-	t.Cleanup(func() { auditFormats["jsonl"] = format })
+	t.Cleanup(func() { auditFormats["jsonl"] = format }) // when nobody is served any more
 	auditFormats["jsonl"] = auditFormat{format.media, func(to io.Writer) auditWriter { return &brittle{auditWriter: format.write(to)} }}
+	url := w.serve()
 	r, err := http.NewRequest("GET", url+auditOfAcme+"/export", nil)
 	w.must(err)
 	r.Header.Set("Authorization", "Bearer "+w.secret("ada"))

@@ -73,6 +73,9 @@ func TestMainOpensAgain(t *testing.T) {
 	if again.Founded != nil {
 		t.Error("it was founded twice")
 	}
+	if err := again.Views.Wait(t.Context(), again.Model.Position()); err != nil {
+		t.Fatal(err)
+	}
 	if status, body := get(t, http.DefaultClient, again.URL+"/readyz"); status != 200 {
 		t.Errorf("/readyz: %d %s", status, body)
 	}
